@@ -1,5 +1,6 @@
 //! A walk over the records of an uncompressed body, without allocation.
-use super::{BatchHeader, RecordError};
+use super::varint::{read_i32, read_i64};
+use super::{BatchHeader, Compression, HEADER_LEN, RecordError, TimestampType};
 
 /// One record, borrowed from its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,21 +29,197 @@ pub struct Header<'a> {
 impl<'a> Record<'a> {
     /// The headers in order, duplicates kept.
     pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
-        std::iter::empty()
+        let raw = self.raw_headers;
+        let mut at = 0;
+        let mut left = read_i32(raw, &mut at).unwrap_or(0);
+        // The walk that made this record checked the section: a short read here ends the loop only
+        // for a record that somebody else put together.
+        std::iter::from_fn(move || {
+            if left <= 0 {
+                return None;
+            }
+            left -= 1;
+            read_header(raw, &mut at).ok()
+        })
     }
 }
 
 /// Walks the records of an uncompressed `body` (what follows the header, or what `decompress`
 /// returned). Ends after the first error.
 pub fn records<'a>(
-    _header: &BatchHeader,
-    _body: &'a [u8],
+    header: &BatchHeader,
+    body: &'a [u8],
 ) -> impl Iterator<Item = Result<Record<'a>, RecordError>> + use<'a> {
-    std::iter::empty()
+    Walk {
+        body,
+        at: 0,
+        index: 0,
+        count: header.records_count.max(0) as usize,
+    }
 }
 
-/// Checks a produced batch with an uncompressed body by walking it: lengths, record count, offset
+/// The state of a walk; fused, because an error moves `index` past `count`.
+struct Walk<'a> {
+    body: &'a [u8],
+    at: usize,
+    index: usize,
+    count: usize,
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Result<Record<'a>, RecordError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.index < self.count {
+            return match read_record(self.body, &mut self.at) {
+                Ok(record) => {
+                    self.index += 1;
+                    Some(Ok(record))
+                }
+                Err(reason) => Some(self.fail(reason)),
+            };
+        }
+        if self.index == self.count && self.at < self.body.len() {
+            return Some(self.fail("bytes are left over after the last record"));
+        }
+        None
+    }
+}
+
+impl<'a> Walk<'a> {
+    #[cold]
+    fn fail(&mut self, reason: &'static str) -> Result<Record<'a>, RecordError> {
+        let index = self.index;
+        self.index = usize::MAX;
+        Err(RecordError::BadRecord { index, reason })
+    }
+}
+
+#[inline]
+fn read_record<'a>(body: &'a [u8], at: &mut usize) -> Result<Record<'a>, &'static str> {
+    let length = read_i32(body, at).ok_or("the length is cut off")?;
+    let length = usize::try_from(length).map_err(|_| "the length is negative")?;
+    // From here on nothing can read past this record's own end.
+    let record = body.get(*at..).and_then(|rest| rest.get(..length));
+    let record = record.ok_or("the length reaches past the body")?;
+    *at += length;
+
+    let mut at = 1; // the attributes, of which no bit is in use
+    let timestamp_delta = read_i64(record, &mut at).ok_or("the timestamp delta is cut off")?;
+    let offset_delta = read_i32(record, &mut at).ok_or("the offset delta is cut off")?;
+    let key = read_nullable(record, &mut at).map_err(|_| "the key reaches past the record")?;
+    let value = read_nullable(record, &mut at).map_err(|_| "the value reaches past the record")?;
+    let raw_headers = record.get(at..).unwrap_or_default();
+    if raw_headers != [0] {
+        check_headers(raw_headers)?;
+    }
+    Ok(Record {
+        offset_delta,
+        timestamp_delta,
+        key,
+        value,
+        raw_headers,
+    })
+}
+
+/// The bytes end before what they announce does, or they announce a length below -1.
+struct Short;
+
+/// Bytes with a length in front, -1 being null.
+#[inline]
+fn read_nullable<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, Short> {
+    let length = read_i32(bytes, at).ok_or(Short)?;
+    if length == -1 {
+        return Ok(None);
+    }
+    let rest = bytes.get(*at..).ok_or(Short)?;
+    let value = rest
+        .get(..usize::try_from(length).map_err(|_| Short)?)
+        .ok_or(Short)?;
+    *at += value.len();
+    Ok(Some(value))
+}
+
+#[inline]
+fn read_header<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Header<'a>, Short> {
+    let key = read_nullable(bytes, at)?.ok_or(Short)?;
+    let value = read_nullable(bytes, at)?;
+    Ok(Header { key, value })
+}
+
+#[inline(never)]
+fn check_headers(raw: &[u8]) -> Result<(), &'static str> {
+    let mut at = 0;
+    let count = read_i32(raw, &mut at).ok_or("the headers count is cut off")?;
+    if count < 0 {
+        return Err("the headers count is negative");
+    }
+    for _ in 0..count {
+        read_header(raw, &mut at).map_err(|_| "a header reaches past the record")?;
+    }
+    if at != raw.len() {
+        return Err("bytes are left over after the headers");
+    }
+    Ok(())
+}
+
+/// Checks a produced batch (a whole, verified one) by walking it: lengths, record count, offset
 /// deltas 0, 1, 2 …, `last_offset_delta`, and the header's max timestamp against the records'.
-pub fn check_deltas(_header: &BatchHeader, _batch: &[u8]) -> Result<(), RecordError> {
-    todo!()
+///
+/// A compressed body is not opened: only the header's own fields are checked then. To check its
+/// records too, decompress it and call [`check_records`].
+pub fn check_deltas(header: &BatchHeader, batch: &[u8]) -> Result<(), RecordError> {
+    if header.attributes.compression()? != Compression::None {
+        return check_count(header);
+    }
+    let needed = header.size();
+    let body = batch
+        .get(HEADER_LEN..needed)
+        .ok_or(RecordError::Truncated {
+            needed,
+            left: batch.len(),
+        })?;
+    check_records(header, body)
+}
+
+/// What [`check_deltas`] checks, on a body that is already uncompressed.
+pub fn check_records(header: &BatchHeader, body: &[u8]) -> Result<(), RecordError> {
+    check_count(header)?;
+    let mut max_delta = i64::MIN;
+    for (index, record) in records(header, body).enumerate() {
+        let record = record?;
+        if record.offset_delta as usize != index {
+            return Err(RecordError::BadRecord {
+                index,
+                reason: "offset deltas are not 0, 1, 2 …",
+            });
+        }
+        max_delta = max_delta.max(record.timestamp_delta);
+    }
+    // With append time, the broker's stamp is in the header and the records keep the producer's.
+    if header.attributes.timestamp_type() == TimestampType::CreateTime {
+        let actual = header.base_timestamp.saturating_add(max_delta);
+        if actual != header.max_timestamp {
+            return Err(RecordError::BadMaxTimestamp {
+                stored: header.max_timestamp,
+                actual,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_count(header: &BatchHeader) -> Result<(), RecordError> {
+    if header.records_count <= 0 {
+        return Err(RecordError::BadHeader(
+            "a produced batch has at least one record",
+        ));
+    }
+    if header.last_offset_delta != header.records_count - 1 {
+        return Err(RecordError::BadHeader(
+            "last offset delta and records count disagree",
+        ));
+    }
+    Ok(())
 }
