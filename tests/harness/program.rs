@@ -1,0 +1,88 @@
+//! The programs that can be put under test, and their command lines.
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// A broker program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The one that this project builds.
+    Klamm,
+    /// Apache Kafka as one KRaft node: the referee.
+    Kafka,
+}
+
+impl Program {
+    /// The program that tests run against unless they ask for one by name.
+    pub fn under_test() -> Self {
+        match std::env::var("KLAMM_TEST_BROKER").as_deref() {
+            Ok("kafka") => Self::Kafka,
+            _ => Self::Klamm,
+        }
+    }
+
+    /// The command that serves `data_dir` on `port` and `second_port` (HTTP or controller) with
+    /// settings by their Kafka names.
+    pub fn command(
+        self,
+        data_dir: &Path,
+        port: u16,
+        second_port: u16,
+        settings: &[(String, String)],
+    ) -> Result<Command> {
+        match self {
+            Self::Klamm => {
+                let mut command = Command::new(klamm()?);
+                command.arg("serve").arg("--data-dir").arg(data_dir);
+                command.arg("--listen").arg(format!("127.0.0.1:{port}"));
+                command
+                    .arg("--http")
+                    .arg(format!("127.0.0.1:{second_port}"));
+                command.envs(settings.iter().map(|(name, value)| (variable(name), value)));
+                Ok(command)
+            }
+            Self::Kafka => {
+                let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("referee.sh");
+                let mut command = Command::new(script);
+                command.arg(port.to_string()).arg(data_dir);
+                command.args(
+                    settings
+                        .iter()
+                        .map(|(name, value)| format!("{name}={value}")),
+                );
+                Ok(command)
+            }
+        }
+    }
+}
+
+/// The variable by which klamm knows a setting: `message.max.bytes` is `KLAMM_MESSAGE_MAX_BYTES`.
+fn variable(setting: &str) -> String {
+    format!("KLAMM_{}", setting.to_uppercase().replace('.', "_"))
+}
+
+/// The `klamm` executable: `KLAMM_BIN`, or the one that cargo put into the folder of this test.
+pub fn klamm() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("KLAMM_BIN") {
+        return Ok(path.into());
+    }
+    let test = std::env::current_exe().context("the test executable has no path")?;
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .context("the test is not in target/<profile>/deps")?;
+    let path = profile.join("klamm");
+    if path.exists() {
+        return Ok(path);
+    }
+    let release = if profile.ends_with("release") {
+        " --release"
+    } else {
+        ""
+    };
+    bail!(
+        "{} is missing: run `cargo build{release} -p klamm` first",
+        path.display()
+    )
+}

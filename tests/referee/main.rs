@@ -1,0 +1,1 @@
+//! Questions to Apache Kafka and to klamm.

@@ -1,0 +1,2 @@
+//! The guarantees, one file each, through librdkafka against the real process.
+mod ordering;
