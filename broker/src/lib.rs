@@ -1,1 +1,16 @@
-//! placeholder
+//! The broker: sockets, dispatch, handlers, coordinators and HTTP above the logs of `storage`.
+//!
+//! Calls and bytes go down (`net → dispatch → handlers → fetch, coordinator, metadata → partition →
+//! storage`), facts come up by watch.
+
+mod broker;
+mod client_info;
+mod coordinator;
+mod dispatch;
+mod fetch;
+mod handlers;
+mod metadata;
+mod metrics;
+mod net;
+mod partition;
+pub mod serve;

@@ -6,4 +6,4 @@ pub mod frame;
 pub mod record;
 
 pub use kafka_protocol::messages;
-pub use kafka_protocol::protocol::StrBytes;
+pub use kafka_protocol::protocol::{Request, StrBytes};

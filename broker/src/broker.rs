@@ -1,0 +1,93 @@
+//! The composition root: builds the rooms bottom-up and stops them top-down.
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use config::{Settings, TopicConfig};
+use storage::Logs;
+use tokio::sync::watch;
+
+use crate::client_info::ClientInfo;
+use crate::fetch::Sessions;
+use crate::metadata::{self, ProducerIds, Topics};
+use crate::metrics::Metrics;
+use crate::net::Budget;
+
+/// The rooms that handlers work with.
+pub struct Broker {
+    /// All settings.
+    pub settings: Arc<Settings>,
+    /// The logs on disk.
+    pub logs: Arc<Logs>,
+    /// Topics, their configs and ids.
+    pub topics: Arc<Topics>,
+    /// Ids of idempotent producers.
+    pub producer_ids: ProducerIds,
+    /// Fetch sessions (KIP-227).
+    pub sessions: Sessions,
+    /// Bytes of requests in flight.
+    pub budget: Budget,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Broker {
+    /// Opens the data directory and builds everything above it.
+    pub fn open(settings: Settings) -> anyhow::Result<Arc<Self>> {
+        let settings = Arc::new(settings);
+        let metrics = Arc::new(Metrics::new());
+        let (logs, recovery) = Logs::open(
+            metadata::storage_options(&settings),
+            &metadata::log_config(&TopicConfig::resolve(&BTreeMap::new(), &settings)?),
+        )?;
+        let logs = Arc::new(logs);
+        let topics = Arc::new(Topics::open(
+            Arc::clone(&logs),
+            &settings,
+            &metrics,
+            recovery,
+        )?);
+        Ok(Arc::new(Self {
+            producer_ids: ProducerIds::new(),
+            sessions: Sessions::new(settings.max_incremental_fetch_session_cache_slots as usize),
+            budget: Budget::new(settings.queued_max_request_bytes as usize),
+            stopping: watch::Sender::new(false),
+            settings,
+            logs,
+            topics,
+            metrics,
+        }))
+    }
+
+    /// Becomes true when the broker stops.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// Tells everyone to finish.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Host and port that `client` should use to come back: the advertised address if one is set,
+    /// else the address that the client itself dialled.
+    pub fn advertised(&self, client: &ClientInfo) -> (String, i32) {
+        match self
+            .settings
+            .advertise
+            .as_deref()
+            .and_then(|address| address.rsplit_once(':'))
+        {
+            Some((host, port)) => (host.to_owned(), port.parse().unwrap_or(0)),
+            None => dialled(client.local),
+        }
+    }
+}
+
+fn dialled(local: SocketAddr) -> (String, i32) {
+    (
+        local.ip().to_canonical().to_string(),
+        i32::from(local.port()),
+    )
+}

@@ -1,0 +1,37 @@
+//! What is known of the client at the other end of a connection.
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+
+/// One connection's client, shared by all of its requests.
+#[derive(Debug)]
+pub struct ClientInfo {
+    /// Number of the connection, unique while the process lives.
+    pub connection_id: u64,
+    /// Where the client is.
+    pub peer: SocketAddr,
+    /// The address that the client dialled.
+    pub local: SocketAddr,
+    software: OnceLock<String>,
+}
+
+impl ClientInfo {
+    /// A connection whose client has not yet said what it is.
+    pub fn new(connection_id: u64, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            connection_id,
+            peer,
+            local,
+            software: OnceLock::new(),
+        }
+    }
+
+    /// Remembers name and version from ApiVersions (KIP-511); the first word counts.
+    pub fn set_software(&self, name: &str, version: &str) {
+        let _ = self.software.set(format!("{name} {version}"));
+    }
+
+    /// Name and version of the client's software, if it said so.
+    pub fn software(&self) -> &str {
+        self.software.get().map_or("unknown", String::as_str)
+    }
+}

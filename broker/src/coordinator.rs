@@ -1,0 +1,6 @@
+//! Coordinators keep their state in an internal topic: decide, append, apply, and answer when the
+//! append is durable. Recovery is applying everything again.
+
+mod journal;
+
+pub use journal::{Entry, Journal, JournalError};

@@ -1,0 +1,133 @@
+//! From a frame to a running request: header, row of the table, version gate.
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use protocol::error::ErrorCode;
+use protocol::frame::{self, FrameError};
+use protocol::messages::ApiKey;
+
+use crate::broker::Broker;
+use crate::client_info::ClientInfo;
+use crate::handlers::{self, Row};
+
+/// What a handler knows of its request besides the request itself.
+#[derive(Clone)]
+pub struct Context {
+    /// The broker's rooms.
+    pub broker: Arc<Broker>,
+    /// The connection that the request came on.
+    pub client: Arc<ClientInfo>,
+    /// The client's name for itself, empty if it has none.
+    pub client_id: Arc<str>,
+    /// Version of the request and of its response.
+    pub version: i16,
+}
+
+impl Context {
+    /// Counts an error that goes out to the client and gives its code.
+    pub fn error(&self, error: ErrorCode) -> i16 {
+        let code = error.code();
+        self.broker.metrics.errors(code);
+        code
+    }
+}
+
+/// What a handler answers.
+#[derive(Debug)]
+pub enum Reply<R> {
+    /// A response.
+    Ready(R),
+    /// A response whose record fields are these slices, in order: they go out without a copy.
+    Records(R, Vec<Bytes>),
+    /// No response at all (acks=0).
+    Silent,
+    /// The connection ends: the only way to tell a client that expects no response of an error.
+    Disconnect,
+}
+
+/// What goes back to the connection.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The pieces of one frame.
+    Frame(Vec<Bytes>),
+    /// Nothing.
+    Silent,
+    /// The end of the connection.
+    Disconnect,
+}
+
+/// A request under way. It has its effect in order with the others of its connection because all
+/// effects happen in the first poll; it may be dropped at any await when the client goes away.
+pub type Running = BoxFuture<'static, Result<Outcome, DispatchError>>;
+
+/// Why a frame ends its connection.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The frame itself is bad.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// No such API here, as the ApiVersions response says.
+    #[error("API key {key} version {version} is not supported")]
+    Unsupported {
+        /// The key as sent.
+        key: i16,
+        /// The version as sent.
+        version: i16,
+    },
+}
+
+/// Starts the request in `frame` (without its size prefix).
+pub fn dispatch(
+    broker: &Arc<Broker>,
+    client: &Arc<ClientInfo>,
+    mut frame: Bytes,
+) -> Result<Running, DispatchError> {
+    let head = frame::head(&frame)?;
+    let unsupported = DispatchError::Unsupported {
+        key: head.api_key,
+        version: head.api_version,
+    };
+    let Some(row) = handlers::row(head.api_key) else {
+        return Err(unsupported);
+    };
+    let mut version = head.api_version;
+    let mut body_version = Some(version);
+    if !row.versions.contains(&version) {
+        if row.key != ApiKey::ApiVersions {
+            return Err(unsupported);
+        }
+        // KIP-511: answered in v0 with the list, so that the client can come back with less. The
+        // body is not looked at.
+        version = 0;
+        body_version = None;
+    }
+    let client_id = match body_version {
+        Some(version) => frame::take_header(&mut frame, row.key, version)?.client_id,
+        None => String::new(),
+    };
+    let context = Context {
+        broker: Arc::clone(broker),
+        client: Arc::clone(client),
+        client_id: client_id.into(),
+        version,
+    };
+    let body = body_version.map(|_| frame);
+    Ok(measured(row, context, head.correlation_id, body))
+}
+
+fn measured(
+    row: &'static Row,
+    context: Context,
+    correlation_id: i32,
+    body: Option<Bytes>,
+) -> Running {
+    let broker = Arc::clone(&context.broker);
+    let running = (row.call)(context, correlation_id, body);
+    Box::pin(async move {
+        let timer = broker.metrics.request(row.index);
+        let outcome = running.await?;
+        timer.finish();
+        Ok(outcome)
+    })
+}

@@ -1,0 +1,56 @@
+//! The wait of a fetch for enough bytes, its deadline, or the end of the broker.
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::plan::{Found, Limits, Plan, Wanted};
+
+/// How long and for how much a fetch waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// From now on.
+    pub max_wait: Duration,
+    /// Bytes that end the wait.
+    pub min_bytes: usize,
+}
+
+/// Reads until there are `min_bytes`, an error, or the time is up; then gives the last look.
+pub async fn wait_for(
+    wanted: &[Wanted],
+    found: &[Found],
+    limits: Limits,
+    patience: Patience,
+    mut stopping: watch::Receiver<bool>,
+) -> Plan {
+    let plan = Plan::read(wanted, found, limits);
+    if plan.urgent || plan.bytes >= patience.min_bytes || patience.max_wait.is_zero() {
+        return plan;
+    }
+    let deadline = Instant::now() + patience.max_wait;
+    let wake = Arc::new(Notify::new());
+    loop {
+        // Registered before the offsets are looked at again: an append in between is not missed.
+        let _places: Vec<_> = found
+            .iter()
+            .filter_map(|found| match found {
+                Found::Here(_, partition) => Some(partition.register(&wake)),
+                Found::Missing(_) => None,
+            })
+            .collect();
+        let plan = Plan::read(wanted, found, limits);
+        if plan.urgent || plan.bytes >= patience.min_bytes {
+            return plan;
+        }
+        drop(plan);
+        let timed_out = tokio::select! {
+            () = wake.notified() => false,
+            () = sleep_until(deadline) => true,
+            _ = stopping.wait_for(|stop| *stop) => true,
+        };
+        if timed_out {
+            return Plan::read(wanted, found, limits);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! THE TABLE: one row per API key, in key order. ApiVersions is derived from it.
+use std::future::Future;
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use protocol::Request;
+use protocol::frame;
+use protocol::messages::ApiKey;
+
+use crate::dispatch::{Context, DispatchError, Outcome, Reply};
+
+mod api_versions;
+mod delete_records;
+mod describe_producers;
+mod fetch;
+mod init_producer_id;
+mod list_offsets;
+mod offset_for_leader_epoch;
+mod produce;
+
+/// One API: its versions and what it does.
+pub trait Api: 'static {
+    /// The key.
+    const KEY: ApiKey;
+    /// The request; it names the response.
+    type Request: Request + Send;
+    /// The versions that are implemented.
+    const VERSIONS: RangeInclusive<i16>;
+    /// The versions that ApiVersions tells; wider than `VERSIONS` only where Apache Kafka does the
+    /// same so that old clients do not switch features off (KAFKA-18659).
+    const ADVERTISED: RangeInclusive<i16> = Self::VERSIONS;
+
+    /// Answers one request. An error is part of the response.
+    fn handle(
+        context: Context,
+        request: Self::Request,
+    ) -> impl Future<Output = Reply<<Self::Request as Request>::Response>> + Send;
+
+    /// Answers a request of an unknown version; only ApiVersions does (KIP-511).
+    fn handle_unknown_version(_context: &Context) -> Option<<Self::Request as Request>::Response> {
+        None
+    }
+}
+
+type Call = fn(Context, i32, Option<Bytes>) -> BoxFuture<'static, Result<Outcome, DispatchError>>;
+
+/// A row of the table.
+pub struct Row {
+    /// The API key.
+    pub key: ApiKey,
+    /// Place in the table, for metrics.
+    pub index: usize,
+    /// The versions that are implemented.
+    pub versions: RangeInclusive<i16>,
+    /// The versions that ApiVersions tells.
+    pub advertised: RangeInclusive<i16>,
+    /// Decodes, handles, encodes. The body is `None` for an unknown version.
+    pub call: Call,
+}
+
+macro_rules! table {
+    ($($module:ident :: $api:ident),* $(,)?) => {
+        /// All APIs in key order.
+        pub static TABLE: &[Row] = &{
+            let mut index = 0;
+            [$({
+                index += 1;
+                row_of::<$module::$api>(index - 1)
+            }),*]
+        };
+    };
+}
+
+table![
+    produce::Produce,                              // 0
+    fetch::Fetch,                                  // 1
+    list_offsets::ListOffsets,                     // 2
+    api_versions::ApiVersions,                     // 18
+    delete_records::DeleteRecords,                 // 21
+    init_producer_id::InitProducerId,              // 22
+    offset_for_leader_epoch::OffsetForLeaderEpoch, // 23
+    describe_producers::DescribeProducers,         // 61
+];
+
+/// The row of a key.
+pub fn row(key: i16) -> Option<&'static Row> {
+    TABLE
+        .binary_search_by_key(&key, |row| row.key as i16)
+        .ok()
+        .map(|place| &TABLE[place])
+}
+
+const fn row_of<A: Api>(index: usize) -> Row {
+    Row {
+        key: A::KEY,
+        index,
+        versions: A::VERSIONS,
+        advertised: A::ADVERTISED,
+        call: call::<A>,
+    }
+}
+
+fn call<A: Api>(
+    context: Context,
+    correlation_id: i32,
+    body: Option<Bytes>,
+) -> BoxFuture<'static, Result<Outcome, DispatchError>> {
+    Box::pin(async move {
+        let key = A::KEY;
+        let version = context.version;
+        let encode = |response: &<A::Request as Request>::Response, shared: Vec<Bytes>| {
+            frame::encode_response(key, version, correlation_id, response, shared)
+        };
+        let Some(body) = body else {
+            return match A::handle_unknown_version(&context) {
+                Some(response) => Ok(Outcome::Frame(encode(&response, Vec::new())?)),
+                None => Ok(Outcome::Disconnect),
+            };
+        };
+        let request = frame::decode::<A::Request>(key, version, body)?;
+        let outcome = match A::handle(context, request).await {
+            Reply::Ready(response) => Outcome::Frame(encode(&response, Vec::new())?),
+            Reply::Records(response, shared) => Outcome::Frame(encode(&response, shared)?),
+            Reply::Silent => Outcome::Silent,
+            Reply::Disconnect => Outcome::Disconnect,
+        };
+        Ok(outcome)
+    })
+}

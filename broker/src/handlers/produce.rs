@@ -1,0 +1,209 @@
+//! Produce (0), v3–13: appends one record batch per partition.
+//!
+//! v0–2 are advertised as Apache Kafka 4 does (KAFKA-18659), but not served. v13 names topics by id.
+//! acks=1 is answered when the batch is in the mapping; acks=all when it is durable (with
+//! `flush = "commit"`); acks=0 not at all, an error closes the connection.
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use config::FlushPolicy;
+use protocol::StrBytes;
+use protocol::error::ErrorCode;
+use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
+use protocol::record::RecordError;
+use storage::{AppendError, Origin};
+
+use super::Api;
+use crate::dispatch::{Context, Reply};
+use crate::metadata::Topic;
+use crate::partition::Partition;
+
+/// See the module.
+pub struct Produce;
+
+/// First version that names topics by id.
+const BY_ID: i16 = 13;
+
+impl Api for Produce {
+    const KEY: ApiKey = ApiKey::Produce;
+    type Request = ProduceRequest;
+    const VERSIONS: RangeInclusive<i16> = 3..=13;
+    const ADVERTISED: RangeInclusive<i16> = 0..=13;
+
+    async fn handle(context: Context, request: ProduceRequest) -> Reply<ProduceResponse> {
+        let mut appends = Vec::new();
+        let mut responses = Vec::with_capacity(request.topic_data.len());
+        for topic_data in &request.topic_data {
+            let topic = find(&context, topic_data);
+            let mut answers = Vec::with_capacity(topic_data.partition_data.len());
+            for data in &topic_data.partition_data {
+                let place = (responses.len(), answers.len());
+                answers.push(match append(&context, &request, &topic, data) {
+                    Ok((partition, last_offset, answer)) => {
+                        appends.push((partition, last_offset, place));
+                        answer
+                    }
+                    Err(refusal) => refusal.answer(&context, data.index),
+                });
+            }
+            responses.push(
+                TopicProduceResponse::default()
+                    .with_name(topic_data.name.clone())
+                    .with_topic_id(topic_data.topic_id)
+                    .with_partition_responses(answers),
+            );
+        }
+        let acks = request.acks;
+        // The records are in the log: their buffer does not wait for the disk.
+        drop(request);
+        if acks == 0 {
+            let failed = responses
+                .iter()
+                .flat_map(|topic| &topic.partition_responses);
+            let failed = failed.into_iter().any(|answer| answer.error_code != 0);
+            return if failed {
+                Reply::Disconnect
+            } else {
+                Reply::Silent
+            };
+        }
+        if acks == -1 && context.broker.settings.flush == FlushPolicy::Commit {
+            for (partition, last_offset, (topic, place)) in appends {
+                if let Err(error) = partition.durable(last_offset).await {
+                    let answer = &mut responses[topic].partition_responses[place];
+                    *answer = Refusal::from(error).answer(&context, answer.index);
+                }
+            }
+        }
+        Reply::Ready(ProduceResponse::default().with_responses(responses))
+    }
+}
+
+fn find(context: &Context, data: &TopicProduceData) -> Result<Arc<Topic>, ErrorCode> {
+    let topics = &context.broker.topics;
+    if context.version >= BY_ID {
+        topics.by_id(data.topic_id).ok_or(ErrorCode::UnknownTopicId)
+    } else {
+        topics
+            .get(&data.name)
+            .ok_or(ErrorCode::UnknownTopicOrPartition)
+    }
+}
+
+type Accepted = (Arc<Partition>, i64, PartitionProduceResponse);
+
+fn append(
+    context: &Context,
+    request: &ProduceRequest,
+    topic: &Result<Arc<Topic>, ErrorCode>,
+    data: &PartitionProduceData,
+) -> Result<Accepted, Refusal> {
+    if !matches!(request.acks, -1..=1) {
+        return Err(Refusal::code(ErrorCode::InvalidRequiredAcks));
+    }
+    let topic = topic.as_ref().map_err(|error| Refusal::code(*error))?;
+    let partition = topic
+        .partition(data.index)
+        .ok_or(Refusal::code(ErrorCode::UnknownTopicOrPartition))?;
+    if topic.internal {
+        return Err(Refusal::code(ErrorCode::InvalidTopicException));
+    }
+    let records = data.records.as_deref().unwrap_or_default();
+    let appended = partition.append(records, Origin::Client)?;
+    if !appended.duplicate {
+        let count = (appended.last_offset - appended.base_offset + 1) as u64;
+        topic.metrics.appended(count, records.len() as u64);
+    }
+    let answer = PartitionProduceResponse::default()
+        .with_index(data.index)
+        .with_base_offset(appended.base_offset)
+        .with_log_append_time_ms(appended.log_append_time_ms)
+        .with_log_start_offset(appended.log_start_offset);
+    let _ = context;
+    Ok((partition, appended.last_offset, answer))
+}
+
+/// Why a partition's batch was not taken, in the protocol's terms.
+struct Refusal {
+    code: ErrorCode,
+    message: Option<String>,
+    records: Vec<(usize, String)>,
+}
+
+impl Refusal {
+    fn code(code: ErrorCode) -> Self {
+        Self {
+            code,
+            message: None,
+            records: Vec::new(),
+        }
+    }
+
+    fn answer(self, context: &Context, index: i32) -> PartitionProduceResponse {
+        let records = self.records.into_iter().map(|(index, message)| {
+            BatchIndexAndErrorMessage::default()
+                .with_batch_index(index as i32)
+                .with_batch_index_error_message(Some(StrBytes::from_string(message)))
+        });
+        PartitionProduceResponse::default()
+            .with_index(index)
+            .with_error_code(context.error(self.code))
+            .with_base_offset(-1)
+            .with_log_append_time_ms(-1)
+            .with_log_start_offset(-1)
+            .with_record_errors(records.collect())
+            .with_error_message(self.message.map(StrBytes::from_string))
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        let code = code_of(&error);
+        let message = Some(error.to_string());
+        let records = match error {
+            AppendError::MissingKey { indexes } => {
+                let reason = "Compacted topic cannot accept message without key";
+                indexes
+                    .into_iter()
+                    .map(|index| (index, reason.to_owned()))
+                    .collect()
+            }
+            AppendError::Timestamp { index, timestamp } => {
+                vec![(index, format!("Timestamp {timestamp} is out of range"))]
+            }
+            AppendError::Record(RecordError::BadRecord { index, reason }) => {
+                vec![(index, reason.to_owned())]
+            }
+            _ => Vec::new(),
+        };
+        Self {
+            code,
+            message,
+            records,
+        }
+    }
+}
+
+fn code_of(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Record(
+            RecordError::BadCrc { .. } | RecordError::BadLength(_) | RecordError::Truncated { .. },
+        ) => ErrorCode::CorruptMessage,
+        AppendError::Record(_) | AppendError::BatchCount(_) | AppendError::MissingKey { .. } => {
+            ErrorCode::InvalidRecord
+        }
+        AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
+        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::FencedProducer { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::Closed => ErrorCode::UnknownTopicOrPartition,
+        AppendError::Full(_) | AppendError::Poisoned | AppendError::Storage(_) => {
+            ErrorCode::KafkaStorageError
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! One connection: frames in, requests overlapping, replies out in request order.
+//!
+//! A connection has two states. *Idle*, it holds no buffer at all and waits for its socket to become
+//! readable: ten thousand of them cost little more than their sockets. *Busy*, it reads frames,
+//! starts every whole one that its buffer holds, and writes what is ready with one system call; when
+//! nothing is left it becomes idle again.
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::stream::{FuturesOrdered, Stream};
+use protocol::messages::ApiKey;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::timeout;
+
+use super::outgoing::Outgoing;
+use crate::broker::Broker;
+use crate::client_info::ClientInfo;
+use crate::dispatch::{DispatchError, Outcome, Running, dispatch};
+
+/// First read of a busy phase; a larger frame makes the buffer grow as its bytes come in.
+const FIRST_READ: usize = 4 << 10;
+/// The buffer grows by at most this much ahead of what has come in.
+const READ_AHEAD: usize = 1 << 20;
+/// Requests of one connection that may be under way at once.
+const IN_FLIGHT: usize = 64;
+/// No more frames are started while this many bytes of replies wait for the socket.
+const UNSENT_BYTES: usize = 4 << 20;
+/// How long a connection without work keeps its buffer before it becomes idle.
+const LINGER: Duration = Duration::from_millis(250);
+/// Bytes of a frame that must be there before its size is judged: size and API key.
+const JUDGED: usize = 6;
+
+/// Why a connection ended, other than by its client closing it.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Dispatch(#[from] DispatchError),
+    #[error("a frame of {size} bytes, API key {key} allows 8 to {limit}")]
+    FrameSize { key: i16, size: i32, limit: usize },
+    #[error("a request that expects no response failed")]
+    Silent,
+}
+
+/// What a busy phase ended with.
+enum Quiet {
+    Idle,
+    Closed,
+}
+
+/// Serves one connection to its end.
+pub async fn run(
+    stream: TcpStream,
+    broker: Arc<Broker>,
+    client: Arc<ClientInfo>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let idle_limit = Duration::from_millis(broker.settings.connections_max_idle_ms as u64);
+    loop {
+        let readable = tokio::select! {
+            readable = timeout(idle_limit, stream.readable()) => readable,
+            _ = stopping.wait_for(|stop| *stop) => return,
+        };
+        if !matches!(readable, Ok(Ok(()))) {
+            return;
+        }
+        // Boxed, so that an idle connection does not carry the size of a busy one.
+        let busy = Box::pin(Busy::new(&stream, &broker, &client).run(stopping.clone(), idle_limit));
+        match busy.await {
+            Ok(Quiet::Idle) => {}
+            Ok(Quiet::Closed) => return,
+            Err(Ended::Io(error)) => {
+                tracing::debug!(peer = %client.peer, %error, "connection lost");
+                return;
+            }
+            Err(ended) => {
+                let software = client.software();
+                tracing::warn!(peer = %client.peer, software, reason = %ended, "connection closed");
+                return;
+            }
+        }
+    }
+}
+
+struct Busy<'a> {
+    stream: &'a TcpStream,
+    broker: &'a Arc<Broker>,
+    client: &'a Arc<ClientInfo>,
+    incoming: BytesMut,
+    running: FuturesOrdered<Running>,
+    outgoing: Outgoing,
+    end_of_input: bool,
+}
+
+impl<'a> Busy<'a> {
+    fn new(stream: &'a TcpStream, broker: &'a Arc<Broker>, client: &'a Arc<ClientInfo>) -> Self {
+        Self {
+            stream,
+            broker,
+            client,
+            incoming: BytesMut::new(),
+            running: FuturesOrdered::new(),
+            outgoing: Outgoing::default(),
+            end_of_input: false,
+        }
+    }
+
+    async fn run(
+        mut self,
+        mut stopping: watch::Receiver<bool>,
+        idle_limit: Duration,
+    ) -> Result<Quiet, Ended> {
+        self.read()?;
+        loop {
+            self.start_frames().await?;
+            self.collect_replies().await?;
+            self.outgoing.write_to(self.stream)?;
+            let stop = *stopping.borrow();
+            let unanswered = !self.running.is_empty() || self.outgoing.bytes() > 0;
+            if self.end_of_input && self.outgoing.bytes() == 0 {
+                // Nobody is there to answer: what still runs is dropped.
+                return Ok(Quiet::Closed);
+            }
+            if !unanswered {
+                if stop {
+                    return Ok(Quiet::Closed);
+                }
+            }
+            let quiet = !unanswered && self.incoming.is_empty();
+            let patience = if quiet { LINGER } else { idle_limit };
+            let Some(interest) = self.interest(stop) else {
+                let reply = next(&mut self.running).await;
+                self.take(reply)?;
+                continue;
+            };
+            tokio::select! {
+                biased;
+                reply = next(&mut self.running), if !self.running.is_empty() => self.take(reply)?,
+                ready = self.stream.ready(interest) => {
+                    if ready?.is_readable() && interest.is_readable() {
+                        self.read()?;
+                    }
+                }
+                _ = stopping.wait_for(|stop| *stop), if !stop => {}
+                () = tokio::time::sleep(patience), if self.running.is_empty() => {
+                    return Ok(if quiet { Quiet::Idle } else { Quiet::Closed });
+                }
+            }
+        }
+    }
+
+    /// What the socket should be watched for; `None` if only replies can bring progress.
+    fn interest(&self, stop: bool) -> Option<Interest> {
+        let may_read = !stop && !self.end_of_input && self.has_room();
+        match (may_read, self.outgoing.bytes() > 0) {
+            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+            (true, false) => Some(Interest::READABLE),
+            (false, true) => Some(Interest::WRITABLE),
+            (false, false) => None,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.running.len() < IN_FLIGHT && self.outgoing.bytes() < UNSENT_BYTES
+    }
+
+    /// Reads what the socket has, once.
+    fn read(&mut self) -> Result<(), Ended> {
+        let wanted = match self.frame_size()? {
+            Some(size) => (size.saturating_sub(self.incoming.len())).clamp(FIRST_READ, READ_AHEAD),
+            None => FIRST_READ,
+        };
+        self.incoming.reserve(wanted);
+        match self.stream.try_read_buf(&mut self.incoming) {
+            Ok(0) => self.end_of_input = true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Bytes of the frame at the head of the buffer, size prefix included, once that is known and
+    /// allowed.
+    fn frame_size(&self) -> Result<Option<usize>, Ended> {
+        let Some((size, rest)) = self.incoming.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let size = i32::from_be_bytes(*size);
+        let Some((key, _)) = rest.split_first_chunk::<2>() else {
+            // Even the shortest header has eight bytes.
+            return if size < 8 {
+                Err(Ended::FrameSize {
+                    key: -1,
+                    size,
+                    limit: 0,
+                })
+            } else {
+                Ok(None)
+            };
+        };
+        let key = i16::from_be_bytes(*key);
+        let limit = if key == ApiKey::Produce as i16 {
+            self.broker.settings.socket_request_max_bytes as usize
+        } else {
+            self.broker.settings.request_max_bytes as usize
+        };
+        match usize::try_from(size) {
+            Ok(size) if (8..=limit).contains(&size) => Ok(Some(size + 4)),
+            _ => Err(Ended::FrameSize { key, size, limit }),
+        }
+    }
+
+    /// Starts every whole frame in the buffer, as far as there is room.
+    async fn start_frames(&mut self) -> Result<(), Ended> {
+        while self.has_room() && self.incoming.len() >= JUDGED {
+            let Some(size) = self.frame_size()? else {
+                return Ok(());
+            };
+            if self.incoming.len() < size {
+                return Ok(());
+            }
+            let budget = &self.broker.budget;
+            let share = match budget.try_take(size) {
+                Some(share) => Some(share),
+                None => budget.take(size).await,
+            };
+            let mut frame = self.incoming.split_to(size).freeze();
+            frame.advance(4);
+            self.start(frame, share).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts one request. It is polled once right here, so that requests take effect in the order
+    /// in which they came, and a reply that is ready costs no place in the queue.
+    async fn start(
+        &mut self,
+        frame: Bytes,
+        share: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), Ended> {
+        let mut running = dispatch(self.broker, self.client, frame)?;
+        let first = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await;
+        match first {
+            Some(outcome) if self.running.is_empty() => self.take(Some(outcome)),
+            Some(outcome) => {
+                self.running
+                    .push_back(Box::pin(std::future::ready(outcome)));
+                Ok(())
+            }
+            None => {
+                self.running.push_back(Box::pin(async move {
+                    let outcome = running.await;
+                    drop(share);
+                    outcome
+                }));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes over the replies that are ready, in order, without waiting.
+    async fn collect_replies(&mut self) -> Result<(), Ended> {
+        while !self.running.is_empty() {
+            let running = &mut self.running;
+            let ready = std::future::poll_fn(|cx| {
+                Poll::Ready(match Pin::new(&mut *running).poll_next(cx) {
+                    Poll::Ready(reply) => reply,
+                    Poll::Pending => None,
+                })
+            })
+            .await;
+            match ready {
+                Some(reply) => self.take(Some(reply))?,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, reply: Option<Result<Outcome, DispatchError>>) -> Result<(), Ended> {
+        match reply.transpose()? {
+            Some(Outcome::Frame(pieces)) => self.outgoing.push(pieces),
+            Some(Outcome::Disconnect) => return Err(Ended::Silent),
+            Some(Outcome::Silent) | None => {}
+        }
+        Ok(())
+    }
+}
+
+async fn next(running: &mut FuturesOrdered<Running>) -> Option<Result<Outcome, DispatchError>> {
+    std::future::poll_fn(|cx| Pin::new(&mut *running).poll_next(cx)).await
+}

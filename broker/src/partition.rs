@@ -1,0 +1,118 @@
+//! One partition: its log, its offsets as clients see them, and who waits for them.
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use storage::{Append, AppendError, Appended, Log, Origin, Read, ReadError};
+use uuid::Uuid;
+
+mod signals;
+mod waiters;
+
+pub use signals::{Durability, Signals};
+pub use waiters::{Registration, Waiters};
+
+/// One partition of a topic. There is one replica and one leader, so the high watermark is the log
+/// end offset, and the leader epoch never changes.
+#[derive(Debug)]
+pub struct Partition {
+    /// Name of the topic.
+    pub topic: Arc<str>,
+    /// Id of the topic.
+    pub topic_id: Uuid,
+    /// Index within the topic.
+    pub index: i32,
+    /// The log; handlers read its facts, every writer goes through [`Partition::append`].
+    pub log: Arc<Log>,
+    signals: Arc<Signals>,
+}
+
+/// The leader epoch of every partition: a single node never changes leaders.
+pub const LEADER_EPOCH: i32 = 0;
+
+impl Partition {
+    /// Takes a log into service.
+    pub fn new(topic: Arc<str>, topic_id: Uuid, index: i32, log: Arc<Log>) -> Arc<Self> {
+        let signals = Arc::new(Signals::new(log.flushed_offset()));
+        log.set_observer(Arc::clone(&signals) as Arc<dyn storage::LogObserver>);
+        Arc::new(Self {
+            topic,
+            topic_id,
+            index,
+            log,
+            signals,
+        })
+    }
+
+    /// Appends whole batches; on return they are visible to readers, and waiting fetches wake.
+    pub fn append(&self, records: &[u8], origin: Origin) -> Result<Appended, AppendError> {
+        let how = Append {
+            origin,
+            leader_epoch: LEADER_EPOCH,
+            now_ms: now_ms(),
+        };
+        let appended = self.log.append(records, how)?;
+        if !appended.duplicate {
+            self.signals.waiters.wake();
+        }
+        Ok(appended)
+    }
+
+    /// Waits until everything up to and with `last_offset` is on disk.
+    pub async fn durable(&self, last_offset: i64) -> Result<(), AppendError> {
+        if self.log.flushed_offset() > last_offset {
+            return Ok(());
+        }
+        let mut durability = self.signals.durability();
+        self.log.request_flush();
+        loop {
+            let now = *durability.borrow_and_update();
+            if now.poisoned {
+                return Err(AppendError::Poisoned);
+            }
+            if now.flushed > last_offset {
+                return Ok(());
+            }
+            if durability.changed().await.is_err() {
+                return Err(AppendError::Closed);
+            }
+        }
+    }
+
+    /// Whole batches from the one that holds `offset` on, below the high watermark.
+    pub fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        min_one_batch: bool,
+    ) -> Result<Read, ReadError> {
+        self.log
+            .read(offset, self.high_watermark(), max_bytes, min_one_batch)
+    }
+
+    /// First offset that readers do not see yet.
+    pub fn high_watermark(&self) -> i64 {
+        self.log.end_offset()
+    }
+
+    /// First offset of the oldest open transaction, or the high watermark.
+    pub fn last_stable_offset(&self) -> i64 {
+        self.high_watermark()
+    }
+
+    /// Registers to be woken by the next change of this partition's offsets.
+    pub fn register(&self, wake: &Arc<tokio::sync::Notify>) -> Registration<'_> {
+        self.signals.waiters.register(wake)
+    }
+
+    /// Wakes everyone who waits: the partition was deleted or its log start offset moved.
+    pub fn wake(&self) {
+        self.signals.waiters.wake();
+    }
+}
+
+/// The wall clock, epoch milliseconds.
+pub fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}

@@ -1,0 +1,59 @@
+//! Facts that come up from the log's own threads.
+use storage::LogObserver;
+use tokio::sync::watch;
+
+use super::Waiters;
+
+/// How far a log is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Durability {
+    /// Everything below is durable.
+    pub flushed: i64,
+    /// A flush failed; no more will come.
+    pub poisoned: bool,
+}
+
+/// Where the log reports to and where the broker waits.
+#[derive(Debug)]
+pub struct Signals {
+    durability: watch::Sender<Durability>,
+    /// Fetches that wait for offsets to move.
+    pub waiters: Waiters,
+}
+
+impl Signals {
+    /// Signals of a log that is durable below `flushed`.
+    pub fn new(flushed: i64) -> Self {
+        let durability = watch::Sender::new(Durability {
+            flushed,
+            poisoned: false,
+        });
+        Self {
+            durability,
+            waiters: Waiters::default(),
+        }
+    }
+
+    /// A view of how far the log is on disk.
+    pub fn durability(&self) -> watch::Receiver<Durability> {
+        self.durability.subscribe()
+    }
+}
+
+impl LogObserver for Signals {
+    fn flushed(&self, offset: i64) {
+        self.durability.send_if_modified(|now| {
+            let moved = offset > now.flushed;
+            now.flushed = now.flushed.max(offset);
+            moved
+        });
+    }
+
+    fn start_moved(&self, _offset: i64) {
+        self.waiters.wake();
+    }
+
+    fn poisoned(&self) {
+        self.durability.send_modify(|now| now.poisoned = true);
+    }
+}
