@@ -27,12 +27,12 @@ use crate::dispatch::{DispatchError, Outcome, Running, dispatch};
 const FIRST_READ: usize = 4 << 10;
 /// The buffer grows by at most this much ahead of what has come in.
 const READ_AHEAD: usize = 1 << 20;
-/// Requests of one connection that may be under way at once.
-const IN_FLIGHT: usize = 64;
 /// No more frames are started while this many bytes of replies wait for the socket.
 const UNSENT_BYTES: usize = 4 << 20;
 /// How long a connection without work keeps its buffer before it becomes idle.
 const LINGER: Duration = Duration::from_millis(250);
+/// Long enough to stand for no limit, short enough for a timer.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Bytes of a frame that must be there before its size is judged: size and API key.
 const JUDGED: usize = 6;
 
@@ -62,7 +62,10 @@ pub async fn run(
     client: Arc<ClientInfo>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let idle_limit = Duration::from_millis(broker.settings.connections_max_idle_ms as u64);
+    let idle_limit = match u64::try_from(broker.settings.connections_max_idle_ms) {
+        Ok(ms) => Duration::from_millis(ms),
+        Err(_) => NEVER,
+    };
     loop {
         let readable = tokio::select! {
             readable = timeout(idle_limit, stream.readable()) => readable,
@@ -168,7 +171,7 @@ impl<'a> Busy<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.running.len() < IN_FLIGHT && self.outgoing.bytes() < UNSENT_BYTES
+        self.running.len() < self.broker.settings.max_requests_in_flight as usize && self.outgoing.bytes() < UNSENT_BYTES
     }
 
     /// Reads what the socket has, once.
