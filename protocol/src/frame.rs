@@ -21,6 +21,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 
+use crate::shape;
 use cursor::Cursor;
 use gather::Gather;
 
@@ -114,8 +115,11 @@ pub fn take_header(
 
 /// Decodes a request body. Byte fields (the records of a Produce) stay slices of `body`. All lengths
 /// are checked against the bytes that are left before anything is allocated. Bytes left over after
-/// the body are an error.
+/// the body are an error, and so is a key or version without a [`shape`].
+///
+/// `T` has to be the request of that key: the check follows the key, the decoder follows `T`.
 pub fn decode<T: Decodable>(key: ApiKey, version: i16, body: Bytes) -> Result<T, FrameError> {
+    shape::check(key, version, &body)?;
     decode_all(key, version, body)
 }
 

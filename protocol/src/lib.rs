@@ -4,6 +4,7 @@
 pub mod error;
 pub mod frame;
 pub mod record;
+pub mod shape;
 
 pub use kafka_protocol::messages;
 pub use kafka_protocol::protocol::{Request, StrBytes};

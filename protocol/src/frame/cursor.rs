@@ -51,6 +51,11 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
+    pub(crate) fn i8(&mut self, what: &'static str) -> Result<i8, FrameError> {
+        self.array(what).map(i8::from_be_bytes)
+    }
+
+    #[inline]
     pub(crate) fn i16(&mut self, what: &'static str) -> Result<i16, FrameError> {
         self.array(what).map(i16::from_be_bytes)
     }
