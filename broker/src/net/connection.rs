@@ -171,7 +171,8 @@ impl<'a> Busy<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.running.len() < self.broker.settings.max_requests_in_flight as usize && self.outgoing.bytes() < UNSENT_BYTES
+        self.running.len() < self.broker.settings.max_requests_in_flight as usize
+            && self.outgoing.bytes() < UNSENT_BYTES
     }
 
     /// Reads what the socket has, once.
