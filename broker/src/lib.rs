@@ -4,17 +4,14 @@
 //! storage`), facts come up by watch.
 
 mod broker;
+pub mod cli;
 mod client_info;
 mod coordinator;
 mod dispatch;
 mod fetch;
 mod handlers;
-mod http;
-mod log_output;
 mod metadata;
 mod metrics;
 mod net;
 mod partition;
-mod process;
-mod scrape;
 pub mod serve;

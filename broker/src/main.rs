@@ -1,2 +1,6 @@
 //! The `klamm` binary.
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    broker::cli::run()
+}

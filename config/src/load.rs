@@ -11,12 +11,15 @@ use crate::suggest::nearest;
 /// What the environment variables of the settings start with.
 pub const PREFIX: &str = "KLAMM_";
 
-/// Variables with the prefix that are no settings: where the settings file is, and which broker
-/// the commands other than `serve` talk to.
-pub const RESERVED_VARIABLES: &[&str] = &["KLAMM_CONFIG", "KLAMM_BOOTSTRAP"];
+/// Variables with the prefix that are no settings: where the settings file is, which broker the
+/// commands other than `serve` talk to, and which program the tests run.
+pub const RESERVED_VARIABLES: &[&str] = &["KLAMM_CONFIG", "KLAMM_BOOTSTRAP", "KLAMM_BIN"];
+
+/// What the variables start with that only the tests read.
+const TEST_PREFIX: &str = "KLAMM_TEST_";
 
 /// Other keys for a setting.
-const ALIASES: &[(&str, &str)] = &[("broker_id", "node_id")];
+const ALIASES: &[(&str, &str)] = &[("broker_id", "node_id"), ("broker_rack", "rack")];
 
 impl Settings {
     /// Defaults, then the TOML `file`, then the variables of `env` that start with [`PREFIX`],
@@ -36,7 +39,7 @@ impl Settings {
         // Sorted, so that of two errors the same one is told every time.
         let variables: BTreeMap<_, _> = env
             .filter(|(name, _)| name.starts_with(PREFIX))
-            .filter(|(name, _)| !RESERVED_VARIABLES.contains(&name.as_str()))
+            .filter(|(name, _)| !is_reserved(name))
             .collect();
         for (name, value) in variables {
             let key = name[PREFIX.len()..].to_ascii_lowercase();
@@ -160,6 +163,10 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn is_reserved(variable: &str) -> bool {
+    RESERVED_VARIABLES.contains(&variable) || variable.starts_with(TEST_PREFIX)
 }
 
 /// The error for a key that no setting has; Kafka's own spelling is recognised in the advice.

@@ -47,6 +47,7 @@ fn the_later_source_wins() {
         ("KLAMM_NODE_ID", "3"),
         ("KLAMM_LOG_ROLL_MS", "3"),
         ("KLAMM_BOOTSTRAP", "elsewhere:9092"),
+        ("KLAMM_TEST_BROKER", "kafka"),
         ("HOME", "/"),
     ]);
     let flags = pairs(&[("log-roll-ms", "4")]);

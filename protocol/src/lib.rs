@@ -7,4 +7,4 @@ pub mod record;
 pub mod shape;
 
 pub use kafka_protocol::messages;
-pub use kafka_protocol::protocol::{Request, StrBytes};
+pub use kafka_protocol::protocol::{Decodable, Encodable, Message, Request, StrBytes};
