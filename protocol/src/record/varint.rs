@@ -1,48 +1,48 @@
 //! Zigzag varints, as records use them: seven bits to a byte, low bits first.
 
-/// Reads a 32-bit zigzag varint at `*at` and moves past it. `None` if the bytes end inside it or it
-/// is longer than five bytes.
+// Positions go in and out by value: a `&mut` to one would keep it in memory for the sake of the cold
+// path, which makes the walk over a batch twice as slow.
+
+/// Reads a 32-bit zigzag varint at `at`: the value and the position after it. `None` if the bytes end
+/// inside it or it is longer than five bytes.
 #[inline]
-pub(super) fn read_i32(bytes: &[u8], at: &mut usize) -> Option<i32> {
-    let raw = read(bytes, at, 5)?;
+pub(super) fn read_i32(bytes: &[u8], at: usize) -> Option<(i32, usize)> {
+    let (raw, next) = read(bytes, at, 5)?;
     let raw = u32::try_from(raw).ok()?;
-    Some((raw >> 1) as i32 ^ -((raw & 1) as i32))
+    Some(((raw >> 1) as i32 ^ -((raw & 1) as i32), next))
 }
 
-/// Reads a 64-bit zigzag varint at `*at` and moves past it. `None` if the bytes end inside it or it
-/// is longer than ten bytes.
+/// Reads a 64-bit zigzag varint at `at`: the value and the position after it. `None` if the bytes end
+/// inside it or it is longer than ten bytes.
 #[inline]
-pub(super) fn read_i64(bytes: &[u8], at: &mut usize) -> Option<i64> {
-    let raw = read(bytes, at, 10)?;
-    Some((raw >> 1) as i64 ^ -((raw & 1) as i64))
+pub(super) fn read_i64(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
+    let (raw, next) = read(bytes, at, 10)?;
+    Some(((raw >> 1) as i64 ^ -((raw & 1) as i64), next))
 }
 
 #[inline]
-fn read(bytes: &[u8], at: &mut usize, longest: usize) -> Option<u64> {
-    let first = *bytes.get(*at)?;
+fn read(bytes: &[u8], at: usize, longest: usize) -> Option<(u64, usize)> {
+    let first = *bytes.get(at)?;
     if first < 0x80 {
-        *at += 1;
-        return Some(u64::from(first));
+        return Some((u64::from(first), at + 1));
     }
     // Two bytes hold lengths up to 8191 and deltas up to ±8191: nearly everything else.
-    let second = *bytes.get(*at + 1)?;
+    let second = *bytes.get(at + 1)?;
     if second < 0x80 {
-        *at += 2;
-        return Some(u64::from(first & 0x7f) | u64::from(second) << 7);
+        return Some((u64::from(first & 0x7f) | u64::from(second) << 7, at + 2));
     }
     read_long(bytes, at, longest)
 }
 
 #[cold]
 #[inline(never)]
-fn read_long(bytes: &[u8], at: &mut usize, longest: usize) -> Option<u64> {
+fn read_long(bytes: &[u8], at: usize, longest: usize) -> Option<(u64, usize)> {
     let mut value = 0;
     for i in 0..longest {
-        let byte = *bytes.get(*at + i)?;
+        let byte = *bytes.get(at + i)?;
         value |= u64::from(byte & 0x7f) << (7 * i);
         if byte < 0x80 {
-            *at += i + 1;
-            return Some(value);
+            return Some((value, at + i + 1));
         }
     }
     None

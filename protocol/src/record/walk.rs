@@ -2,6 +2,8 @@
 use super::varint::{read_i32, read_i64};
 use super::{BatchHeader, Compression, HEADER_LEN, RecordError, TimestampType};
 
+const LEFT_OVER: &str = "bytes are left over after the last record";
+
 /// One record, borrowed from its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -30,8 +32,7 @@ impl<'a> Record<'a> {
     /// The headers in order, duplicates kept.
     pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
         let raw = self.raw_headers;
-        let mut at = 0;
-        let mut left = read_i32(raw, &mut at).unwrap_or(0);
+        let (mut left, mut at) = read_i32(raw, 0).unwrap_or_default();
         // The walk that made this record checked the section: a short read here ends the loop only
         // for a record that somebody else put together.
         std::iter::from_fn(move || {
@@ -39,7 +40,9 @@ impl<'a> Record<'a> {
                 return None;
             }
             left -= 1;
-            read_header(raw, &mut at).ok()
+            let (header, next) = read_header(raw, at)?;
+            at = next;
+            Some(header)
         })
     }
 }
@@ -72,8 +75,9 @@ impl<'a> Iterator for Walk<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.index < self.count {
-            return match read_record(self.body, &mut self.at) {
-                Ok(record) => {
+            return match read_record(self.body, self.at) {
+                Ok((record, next)) => {
+                    self.at = next;
                     self.index += 1;
                     Some(Ok(record))
                 }
@@ -81,7 +85,7 @@ impl<'a> Iterator for Walk<'a> {
             };
         }
         if self.index == self.count && self.at < self.body.len() {
-            return Some(self.fail("bytes are left over after the last record"));
+            return Some(self.fail(LEFT_OVER));
         }
         None
     }
@@ -96,67 +100,64 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The record at `at` and the position after it.
 #[inline]
-fn read_record<'a>(body: &'a [u8], at: &mut usize) -> Result<Record<'a>, &'static str> {
-    let length = read_i32(body, at).ok_or("the length is cut off")?;
+fn read_record(body: &[u8], at: usize) -> Result<(Record<'_>, usize), &'static str> {
+    let (length, start) = read_i32(body, at).ok_or("the length is cut off")?;
     let length = usize::try_from(length).map_err(|_| "the length is negative")?;
     // From here on nothing can read past this record's own end.
-    let record = body.get(*at..).and_then(|rest| rest.get(..length));
+    let record = body.get(start..).and_then(|rest| rest.get(..length));
     let record = record.ok_or("the length reaches past the body")?;
-    *at += length;
 
-    let mut at = 1; // the attributes, of which no bit is in use
-    let timestamp_delta = read_i64(record, &mut at).ok_or("the timestamp delta is cut off")?;
-    let offset_delta = read_i32(record, &mut at).ok_or("the offset delta is cut off")?;
-    let key = read_nullable(record, &mut at).map_err(|_| "the key reaches past the record")?;
-    let value = read_nullable(record, &mut at).map_err(|_| "the value reaches past the record")?;
+    let at = 1; // after the attributes, of which no bit is in use
+    let (timestamp_delta, at) = read_i64(record, at).ok_or("the timestamp delta is cut off")?;
+    let (offset_delta, at) = read_i32(record, at).ok_or("the offset delta is cut off")?;
+    let (key, at) = read_nullable(record, at).ok_or("the key reaches past the record")?;
+    let (value, at) = read_nullable(record, at).ok_or("the value reaches past the record")?;
     let raw_headers = record.get(at..).unwrap_or_default();
     if raw_headers != [0] {
         check_headers(raw_headers)?;
     }
-    Ok(Record {
-        offset_delta,
-        timestamp_delta,
-        key,
-        value,
-        raw_headers,
-    })
+    Ok((
+        Record {
+            offset_delta,
+            timestamp_delta,
+            key,
+            value,
+            raw_headers,
+        },
+        start + length,
+    ))
 }
 
-/// The bytes end before what they announce does, or they announce a length below -1.
-struct Short;
-
-/// Bytes with a length in front, -1 being null.
+/// Bytes with a length in front, -1 being null, and the position after them. `None` if they end
+/// before their announced length or it is below -1.
 #[inline]
-fn read_nullable<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Option<&'a [u8]>, Short> {
-    let length = read_i32(bytes, at).ok_or(Short)?;
+fn read_nullable(bytes: &[u8], at: usize) -> Option<(Option<&[u8]>, usize)> {
+    let (length, start) = read_i32(bytes, at)?;
     if length == -1 {
-        return Ok(None);
+        return Some((None, start));
     }
-    let rest = bytes.get(*at..).ok_or(Short)?;
-    let value = rest
-        .get(..usize::try_from(length).map_err(|_| Short)?)
-        .ok_or(Short)?;
-    *at += value.len();
-    Ok(Some(value))
+    let length = usize::try_from(length).ok()?;
+    let value = bytes.get(start..)?.get(..length)?;
+    Some((Some(value), start + length))
 }
 
 #[inline]
-fn read_header<'a>(bytes: &'a [u8], at: &mut usize) -> Result<Header<'a>, Short> {
-    let key = read_nullable(bytes, at)?.ok_or(Short)?;
-    let value = read_nullable(bytes, at)?;
-    Ok(Header { key, value })
+fn read_header(bytes: &[u8], at: usize) -> Option<(Header<'_>, usize)> {
+    let (key, at) = read_nullable(bytes, at)?;
+    let (value, at) = read_nullable(bytes, at)?;
+    Some((Header { key: key?, value }, at))
 }
 
 #[inline(never)]
 fn check_headers(raw: &[u8]) -> Result<(), &'static str> {
-    let mut at = 0;
-    let count = read_i32(raw, &mut at).ok_or("the headers count is cut off")?;
+    let (count, mut at) = read_i32(raw, 0).ok_or("the headers count is cut off")?;
     if count < 0 {
         return Err("the headers count is negative");
     }
     for _ in 0..count {
-        read_header(raw, &mut at).map_err(|_| "a header reaches past the record")?;
+        (_, at) = read_header(raw, at).ok_or("a header reaches past the record")?;
     }
     if at != raw.len() {
         return Err("bytes are left over after the headers");
@@ -186,16 +187,29 @@ pub fn check_deltas(header: &BatchHeader, batch: &[u8]) -> Result<(), RecordErro
 /// What [`check_deltas`] checks, on a body that is already uncompressed.
 pub fn check_records(header: &BatchHeader, body: &[u8]) -> Result<(), RecordError> {
     check_count(header)?;
-    let mut max_delta = i64::MIN;
-    for (index, record) in records(header, body).enumerate() {
-        let record = record?;
-        if record.offset_delta as usize != index {
-            return Err(RecordError::BadRecord {
-                index,
-                reason: "offset deltas are not 0, 1, 2 …",
-            });
+    let (mut at, mut index, mut max_delta) = (0, 0, i64::MIN);
+    while index < header.records_count {
+        let bad = |reason| {
+            Err(RecordError::BadRecord {
+                index: index as usize,
+                reason,
+            })
+        };
+        let (record, next) = match read_record(body, at) {
+            Ok(read) => read,
+            Err(reason) => return bad(reason),
+        };
+        if record.offset_delta != index {
+            return bad("offset deltas are not 0, 1, 2 …");
         }
         max_delta = max_delta.max(record.timestamp_delta);
+        (at, index) = (next, index + 1);
+    }
+    if at != body.len() {
+        return Err(RecordError::BadRecord {
+            index: index as usize,
+            reason: LEFT_OVER,
+        });
     }
     // With append time, the broker's stamp is in the header and the records keep the producer's.
     if header.attributes.timestamp_type() == TimestampType::CreateTime {
