@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::{Settings, TopicConfig};
 use storage::Logs;
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::client_info::ClientInfo;
 use crate::fetch::Sessions;
+use crate::handlers::TABLE;
 use crate::metadata::{self, ProducerIds, Topics};
 use crate::metrics::Metrics;
 use crate::net::Budget;
@@ -36,12 +38,16 @@ impl Broker {
     /// Opens the data directory and builds everything above it.
     pub fn open(settings: Settings) -> anyhow::Result<Arc<Self>> {
         let settings = Arc::new(settings);
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(TABLE.len()));
         let (logs, recovery) = Logs::open(
             metadata::storage_options(&settings),
             &metadata::log_config(&TopicConfig::resolve(&BTreeMap::new(), &settings)?),
         )?;
         let logs = Arc::new(logs);
+        let flushes = Arc::clone(&metrics.flushes);
+        logs.on_flush_latency(Box::new(move |seconds| {
+            flushes.observe(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        }));
         let topics = Arc::new(Topics::open(
             Arc::clone(&logs),
             &settings,

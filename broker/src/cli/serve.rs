@@ -3,8 +3,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use config::{ConfigError, Setting, Settings};
-use tracing_subscriber::EnvFilter;
+use config::{Setting, Settings};
 
 /// The settings file and the flags that were given.
 #[derive(Debug, Clone)]
@@ -80,22 +79,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let settings = Settings::load(args.config.as_deref(), env, args.flags.clone())?;
-    start_log(&settings)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(crate::serve::run(settings))
-}
-
-fn start_log(settings: &Settings) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(&settings.log_level).map_err(|error| {
-        ConfigError::Conflict(format!("log_level = {:?}: {error}", settings.log_level))
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-    Ok(())
+    crate::serve::run(settings)
 }
 
 #[cfg(test)]

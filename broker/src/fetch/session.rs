@@ -91,6 +91,11 @@ impl Sessions {
         }
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        lock(&self.by_id).len()
+    }
+
     /// Works out what a request wants. `forgotten` are the partitions to drop from the session.
     pub fn step(
         &self,

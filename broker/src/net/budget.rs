@@ -38,6 +38,11 @@ impl Budget {
             .ok()
     }
 
+    /// Bytes that are taken, in whole units.
+    pub fn used_bytes(&self) -> usize {
+        (self.total as usize - self.units.available_permits()) * UNIT
+    }
+
     fn units_of(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.div_ceil(UNIT))
             .unwrap_or(u32::MAX)
