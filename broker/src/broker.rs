@@ -55,7 +55,7 @@ impl Broker {
             recovery,
         )?);
         Ok(Arc::new(Self {
-            producer_ids: ProducerIds::new(),
+            producer_ids: ProducerIds::new(Arc::clone(&topics)),
             sessions: Sessions::new(settings.max_incremental_fetch_session_cache_slots as usize),
             budget: Budget::new(settings.queued_max_request_bytes as usize),
             stopping: watch::Sender::new(false),

@@ -10,12 +10,23 @@ use protocol::messages::ApiKey;
 
 use crate::dispatch::{Context, DispatchError, Outcome, Reply};
 
+mod alter_configs;
 mod api_versions;
+mod create_partitions;
+mod create_topics;
 mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
 mod describe_producers;
+mod describe_topic_partitions;
 mod fetch;
+mod incremental_alter_configs;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
+mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
 
@@ -73,14 +84,25 @@ macro_rules! table {
 }
 
 table![
-    produce::Produce,                              // 0
-    fetch::Fetch,                                  // 1
-    list_offsets::ListOffsets,                     // 2
-    api_versions::ApiVersions,                     // 18
-    delete_records::DeleteRecords,                 // 21
-    init_producer_id::InitProducerId,              // 22
-    offset_for_leader_epoch::OffsetForLeaderEpoch, // 23
-    describe_producers::DescribeProducers,         // 61
+    produce::Produce,                                   // 0
+    fetch::Fetch,                                       // 1
+    list_offsets::ListOffsets,                          // 2
+    metadata::Metadata,                                 // 3
+    api_versions::ApiVersions,                          // 18
+    create_topics::CreateTopics,                        // 19
+    delete_topics::DeleteTopics,                        // 20
+    delete_records::DeleteRecords,                      // 21
+    init_producer_id::InitProducerId,                   // 22
+    offset_for_leader_epoch::OffsetForLeaderEpoch,      // 23
+    describe_configs::DescribeConfigs,                  // 32
+    alter_configs::AlterConfigs,                        // 33
+    describe_log_dirs::DescribeLogDirs,                 // 35
+    create_partitions::CreatePartitions,                // 37
+    incremental_alter_configs::IncrementalAlterConfigs, // 44
+    describe_cluster::DescribeCluster,                  // 60
+    describe_producers::DescribeProducers,              // 61
+    list_config_resources::ListConfigResources,         // 74
+    describe_topic_partitions::DescribeTopicPartitions, // 75
 ];
 
 /// The row of a key.

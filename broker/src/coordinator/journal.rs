@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::record::{self, BatchBuilder, BatchHeader, RecordError};
-use storage::{AppendError, Origin, ReadError};
+use storage::{AppendError, Origin, ReadError, StorageError};
 
 use crate::partition::{Partition, now_ms};
 
@@ -68,6 +68,11 @@ impl Journal {
     /// Waits until the entry at `offset` is on disk.
     pub async fn durable(&self, offset: i64) -> Result<(), AppendError> {
         self.partition.durable(offset).await
+    }
+
+    /// Makes everything appended so far durable; blocks.
+    pub fn flush(&self) -> Result<(), StorageError> {
+        self.partition.log.flush()
     }
 
     /// Hands every record to `apply`, oldest first: key, value, timestamp (epoch ms).

@@ -1,9 +1,11 @@
 //! One topic.
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use config::TopicConfig;
 use uuid::Uuid;
 
+use super::change::Configs;
+use super::log_config;
 use crate::metrics::TopicMetrics;
 use crate::partition::Partition;
 
@@ -18,52 +20,83 @@ pub struct Topic {
     pub internal: bool,
     /// What is counted.
     pub metrics: TopicMetrics,
-    config: RwLock<Arc<TopicConfig>>,
+    configs: RwLock<InForce>,
     partitions: RwLock<Arc<[Arc<Partition>]>>,
 }
 
+#[derive(Debug)]
+struct InForce {
+    overrides: Arc<Configs>,
+    all: Arc<TopicConfig>,
+}
+
 impl Topic {
-    /// A topic with these partitions, in index order.
+    /// A topic with these partitions, in index order. `overrides` are the configs that it sets
+    /// itself, `config` is what they resolve to.
     pub fn new(
         name: Arc<str>,
         id: Uuid,
         internal: bool,
         metrics: TopicMetrics,
-        config: TopicConfig,
+        (overrides, config): (Configs, TopicConfig),
         partitions: Vec<Arc<Partition>>,
     ) -> Self {
-        let config = RwLock::new(Arc::new(config));
         Self {
             name,
             id,
             internal,
             metrics,
-            config,
+            configs: RwLock::new(InForce {
+                overrides: Arc::new(overrides),
+                all: Arc::new(config),
+            }),
             partitions: RwLock::new(partitions.into()),
         }
     }
 
     /// The configs in force.
     pub fn config(&self) -> Arc<TopicConfig> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&read(&self.configs).all)
+    }
+
+    /// The configs that the topic sets itself.
+    pub fn overrides(&self) -> Arc<Configs> {
+        Arc::clone(&read(&self.configs).overrides)
+    }
+
+    /// Puts other configs in force, for the logs too.
+    pub fn set_configs(&self, overrides: Configs, config: TopicConfig) {
+        for partition in self.partitions().iter() {
+            partition.log.set_config(log_config(&config));
+        }
+        let mut in_force = self.configs.write().unwrap_or_else(PoisonError::into_inner);
+        *in_force = InForce {
+            overrides: Arc::new(overrides),
+            all: Arc::new(config),
+        };
     }
 
     /// All partitions in index order.
     pub fn partitions(&self) -> Arc<[Arc<Partition>]> {
-        Arc::clone(
-            &self
-                .partitions
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        Arc::clone(&read(&self.partitions))
     }
 
     /// The partition at `index`.
     pub fn partition(&self, index: i32) -> Option<Arc<Partition>> {
-        let partitions = self
-            .partitions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let partitions = read(&self.partitions);
         partitions.get(usize::try_from(index).ok()?).cloned()
     }
+
+    /// Adds partitions after the last one.
+    pub fn extend(&self, more: impl IntoIterator<Item = Arc<Partition>>) {
+        let mut partitions = self
+            .partitions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *partitions = partitions.iter().cloned().chain(more).collect();
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
 }

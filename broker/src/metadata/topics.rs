@@ -1,59 +1,43 @@
-//! All topics.
+//! All topics: what is in service, and the store behind it.
+//!
+//! Look-ups never wait for a disk. Changes do: they run on blocking threads, one at a time under the
+//! lock of the store, and each of them runs to its end whether or not its client still listens.
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use config::{Settings, TopicConfig};
-use storage::{Logs, Recovery};
+use storage::{Log, Logs};
 use uuid::Uuid;
 
-use super::{Topic, log_config};
+use super::Topic;
+use super::change::Configs;
+use super::store::Store;
 use crate::metrics::Metrics;
 use crate::partition::Partition;
 
 /// All topics, by name and by id.
 #[derive(Debug)]
 pub struct Topics {
-    logs: Arc<Logs>,
-    metrics: Arc<Metrics>,
-    settings: Arc<Settings>,
-    index: RwLock<Index>,
+    pub(super) logs: Arc<Logs>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Settings without dynamic ones.
+    pub(super) fixed: Arc<Settings>,
+    /// Id of the cluster, as Kafka writes it.
+    pub(super) cluster_id: String,
+    /// Settings with dynamic ones.
+    pub(super) settings: RwLock<Arc<Settings>>,
+    pub(super) index: RwLock<Index>,
+    pub(super) store: Mutex<Store>,
 }
 
+/// The topics in service.
 #[derive(Debug, Default)]
-struct Index {
+pub(super) struct Index {
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
     by_id: BTreeMap<Uuid, Arc<Topic>>,
 }
 
 impl Topics {
-    /// Takes the partitions that were found on disk into service.
-    pub fn open(
-        logs: Arc<Logs>,
-        settings: &Arc<Settings>,
-        metrics: &Arc<Metrics>,
-        recovery: Recovery,
-    ) -> anyhow::Result<Self> {
-        let settings = Arc::clone(settings);
-        let topics = Self {
-            logs,
-            metrics: Arc::clone(metrics),
-            settings,
-            index: RwLock::default(),
-        };
-        let mut found: BTreeMap<String, (Uuid, BTreeMap<i32, _>)> = BTreeMap::new();
-        for folder in recovery.partitions {
-            let id = Uuid::from_bytes(folder.topic_id);
-            let entry = found
-                .entry(folder.topic)
-                .or_insert_with(|| (id, BTreeMap::new()));
-            entry.1.insert(folder.partition, folder.log);
-        }
-        for (name, (id, logs)) in found {
-            topics.add(&name, id, logs.into_values().collect())?;
-        }
-        Ok(topics)
-    }
-
     /// The topic of this name.
     pub fn get(&self, name: &str) -> Option<Arc<Topic>> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
@@ -77,41 +61,56 @@ impl Topics {
         index.by_name.values().cloned().collect()
     }
 
-    /// Creates a topic.
-    pub fn create(&self, name: &str, partitions: i32) -> anyhow::Result<Arc<Topic>> {
-        let config = log_config(&TopicConfig::resolve(&BTreeMap::new(), &self.settings)?);
-        let id = Uuid::new_v4();
-        let logs = self
-            .logs
-            .create_many(name, 0..partitions, *id.as_bytes(), &config)?;
-        self.add(name, id, logs)
+    /// Id of the cluster, as Kafka writes it: made once and kept.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
     }
 
-    fn add(
+    /// The settings with what `AlterConfigs` set on the broker.
+    pub fn settings(&self) -> Arc<Settings> {
+        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&settings)
+    }
+
+    /// The one place where metadata changes; blocks while another change runs.
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a topic into service.
+    pub(super) fn add(
         &self,
         name: &str,
         id: Uuid,
-        logs: Vec<Arc<storage::Log>>,
-    ) -> anyhow::Result<Arc<Topic>> {
-        let config = TopicConfig::resolve(&BTreeMap::new(), &self.settings)?;
+        internal: bool,
+        configs: (Configs, TopicConfig),
+        logs: Vec<Arc<Log>>,
+    ) -> Arc<Topic> {
         let name: Arc<str> = name.into();
         let partitions = (0i32..)
             .zip(logs)
             .map(|(index, log)| Partition::new(Arc::clone(&name), id, index, log))
             .collect();
-        let internal = name.starts_with("__");
         let metrics = self.metrics.topic(&name);
-        let topic = Arc::new(Topic::new(
+        let topic = Topic::new(
             Arc::clone(&name),
             id,
             internal,
             metrics,
-            config,
+            configs,
             partitions,
-        ));
+        );
+        let topic = Arc::new(topic);
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.by_name.insert(name, Arc::clone(&topic));
         index.by_id.insert(id, Arc::clone(&topic));
-        Ok(topic)
+        topic
+    }
+
+    /// Takes a topic out of service.
+    pub(super) fn remove(&self, topic: &Topic) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.by_name.remove(&topic.name);
+        index.by_id.remove(&topic.id);
     }
 }
