@@ -2,10 +2,10 @@
 //!
 //! The decoder of the `kafka-protocol` crate reserves memory for as many array elements as the wire
 //! claims before it has seen one, so four hostile bytes can abort the process. [`check`] walks over a
-//! body first and allocates nothing: it refuses lengths that reach past the end, counts whose
-//! elements could not fit into the bytes left, tagged fields whose size is not that of their value,
-//! unknown tagged fields in more structures than any client would send, and bytes left over. What
-//! passes makes the decoder allocate at most about 80 times the body's size.
+//! body first and allocates nothing: it refuses lengths that reach past the end, counts whose elements
+//! are not all there, tagged fields whose size is not that of their value, unknown tagged fields in
+//! more structures than any client would send, and bytes left over. What passes makes the decoder
+//! allocate at most 80 times the body's size (a test measures 59).
 //!
 //! The tables follow Kafka's message definitions (`clients/src/main/resources/common/message`) for
 //! the versions that the crate knows; a test decodes and encodes every one of them.
@@ -129,6 +129,20 @@ pub enum Type {
     Array(&'static Type),
     /// An array or null.
     NullableArray(&'static Type),
+}
+
+impl Type {
+    /// The bytes that every value takes, if that is one number.
+    pub const fn fixed_size(&self) -> Option<usize> {
+        match self {
+            Self::Bool | Self::Int8 => Some(1),
+            Self::Int16 | Self::UInt16 => Some(2),
+            Self::Int32 => Some(4),
+            Self::Int64 | Self::Float64 => Some(8),
+            Self::Uuid => Some(16),
+            _ => None,
+        }
+    }
 }
 
 /// The shape of a request, if the broker may serve it.

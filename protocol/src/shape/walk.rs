@@ -135,7 +135,10 @@ impl Walk {
                 1 => self.fields(cursor, fields),
                 claimed => Err(impossible(claimed.into(), cursor, what)),
             },
-            fixed => cursor.take(self.smallest(fixed), what).map(drop),
+            fixed => {
+                let size = fixed.fixed_size().expect("every other type has one size");
+                cursor.take(size, what).map(drop)
+            }
         }
     }
 
@@ -147,9 +150,12 @@ impl Walk {
         what: &'static str,
     ) -> Result<(), FrameError> {
         let count = present(self.length(cursor, what)?, nullable, cursor, what)?;
-        // Elements of no size at all count as one byte: their number has to have a bound too.
-        let fits = count.checked_mul(self.smallest(element).max(1));
-        if fits.is_none_or(|bytes| bytes > cursor.left()) {
+        if let Some(size) = element.fixed_size() {
+            return cursor.take(count.saturating_mul(size), what).map(drop);
+        }
+        // The loop finds out whether they are all there; this is for elements of no size at all,
+        // whose number has to have a bound too.
+        if count > cursor.left() {
             return Err(impossible(count as i64, cursor, what));
         }
         for _ in 0..count {
@@ -168,33 +174,6 @@ impl Walk {
             compact_length(cursor, what)
         } else {
             length(cursor.i32(what)?, cursor, what)
-        }
-    }
-
-    /// The fewest bytes that a value takes.
-    fn smallest(&self, kind: &Type) -> usize {
-        match kind {
-            Type::Bool | Type::Int8 | Type::NullableStruct(_) => 1,
-            Type::Int16 | Type::UInt16 => 2,
-            Type::Int32 => 4,
-            Type::Int64 | Type::Float64 => 8,
-            Type::Uuid => 16,
-            Type::String | Type::NullableString => {
-                if self.flexible {
-                    1
-                } else {
-                    2
-                }
-            }
-            Type::Bytes | Type::NullableBytes | Type::Array(_) | Type::NullableArray(_) => {
-                if self.flexible { 1 } else { 4 }
-            }
-            Type::Struct(fields) => {
-                let untagged = fields
-                    .iter()
-                    .filter(|f| f.tag.is_none() && f.is_in(self.version));
-                untagged.map(|f| self.smallest(&f.kind)).sum::<usize>() + usize::from(self.flexible)
-            }
         }
     }
 }
