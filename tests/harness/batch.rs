@@ -1,5 +1,7 @@
 //! Record batches (magic 2) written by hand, so that a test can also write wrong ones, and without
 //! klamm's own code.
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// What goes into a batch. The defaults are those of a plain producer.
@@ -39,7 +41,8 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// A batch of records with these values, a key each, and timestamps 1000, 1001, ...
+    /// A batch of records with these values and a key each. Their time is now: retention takes
+    /// older ones away.
     pub fn of(values: &[&str]) -> Self {
         let records = values.iter().map(|value| (Some("key"), Some(*value)));
         Self::of_pairs(&records.collect::<Vec<_>>())
@@ -47,9 +50,13 @@ impl Batch {
 
     /// A batch of these keys and values.
     pub fn of_pairs(records: &[(Option<&str>, Option<&str>)]) -> Self {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis() as i64;
         let copy = |text: Option<&str>| text.map(|text| Bytes::copy_from_slice(text.as_bytes()));
         Self {
-            timestamps: (1_000..).take(records.len()).collect(),
+            timestamps: (now..).take(records.len()).collect(),
             records: records
                 .iter()
                 .map(|(key, value)| (copy(*key), copy(*value)))

@@ -76,8 +76,8 @@ impl Broker {
     }
 
     /// Starts a broker that is expected to refuse: waits for its end, gives status and log.
-    pub fn refusal(options: Options) -> Result<(ExitStatus, String)> {
-        let mut broker = Self::prepare(Program::under_test(), options)?;
+    pub fn refusal(program: Program, options: Options) -> Result<(ExitStatus, String)> {
+        let mut broker = Self::prepare(program, options)?;
         broker.spawn()?;
         let process = broker.process()?;
         let status = process.wait(PATIENCE)?;

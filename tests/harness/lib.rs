@@ -9,17 +9,22 @@
 //! | `KLAMM_TEST_BROKER=kafka` | every test runs against Apache Kafka: this proves the tests |
 //! | `KLAMM_TEST_BOOTSTRAP=host:port` | against a broker that already runs; tests that must kill it fail |
 //! | `KLAMM_TEST_CACHE` | where `tests/setup` put jars and clients (`~/.cache/klamm-tests`) |
+pub mod ask;
 pub mod batch;
 pub mod broker;
 pub mod fields;
 pub mod foreign;
 pub mod process;
 pub mod program;
+pub mod proxy;
 pub mod rd;
+pub mod talk;
 pub mod wire;
 
+pub use batch::Batch;
 pub use broker::{Broker, Options};
 pub use program::Program;
+pub use proxy::Proxy;
 pub use wire::Wire;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -34,6 +34,10 @@ impl Program {
         match self {
             Self::Klamm => {
                 let mut command = Command::new(klamm()?);
+                // The variables of the tests are not settings of the broker.
+                for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KLAMM_")) {
+                    command.env_remove(name);
+                }
                 command.arg("serve").arg("--data-dir").arg(data_dir);
                 command.arg("--listen").arg(format!("127.0.0.1:{port}"));
                 command
@@ -46,11 +50,7 @@ impl Program {
                 let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("referee.sh");
                 let mut command = Command::new(script);
                 command.arg(port.to_string()).arg(data_dir);
-                command.args(
-                    settings
-                        .iter()
-                        .map(|(name, value)| format!("{name}={value}")),
-                );
+                command.args(settings.iter().map(|(name, value)| property(name, value)));
                 Ok(command)
             }
         }
@@ -59,7 +59,20 @@ impl Program {
 
 /// The variable by which klamm knows a setting: `message.max.bytes` is `KLAMM_MESSAGE_MAX_BYTES`.
 fn variable(setting: &str) -> String {
-    format!("KLAMM_{}", setting.to_uppercase().replace('.', "_"))
+    match setting {
+        "advertised.listeners" => "KLAMM_ADVERTISE".to_owned(),
+        name => format!("KLAMM_{}", name.to_uppercase().replace('.', "_")),
+    }
+}
+
+/// The same as Apache Kafka writes it: an advertised address has its protocol in front.
+fn property(name: &str, value: &str) -> String {
+    let protocol = if name == "advertised.listeners" {
+        "PLAINTEXT://"
+    } else {
+        ""
+    };
+    format!("{name}={protocol}{value}")
 }
 
 /// The `klamm` executable: `KLAMM_BIN`, or the one that cargo put into the folder of this test.

@@ -1,2 +1,18 @@
-//! The guarantees, one file each, through librdkafka against the real process.
+//! The guarantees, one file each: through librdkafka, and over raw connections where a client
+//! library hides what is promised, against the real process.
+mod commits;
+mod configs;
+mod deletes;
+mod fetch;
+mod fetch_sessions;
+mod groups;
+mod idempotence;
+mod limits;
+mod long_poll;
+mod offsets;
 mod ordering;
+mod partitions;
+mod reconnects;
+mod static_members;
+mod stopping;
+mod timestamps;
