@@ -1,5 +1,6 @@
 //! One error enum per operation.
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use protocol::record::RecordError;
 
@@ -23,7 +24,17 @@ pub struct StorageError {
     /// The file or directory.
     pub path: PathBuf,
     /// The system's reason.
-    pub source: std::io::Error,
+    pub source: io::Error,
+}
+
+/// Says what was done to which path, for `map_err`.
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StorageError {
+    let path = path.to_owned();
+    move |source| StorageError {
+        action,
+        path,
+        source,
+    }
 }
 
 /// Why a batch was not appended. Nothing was written.

@@ -1,11 +1,49 @@
 //! Logs on disk: mapped segments, indexes, producer state, flushing, retention and recovery, in
 //! Apache Kafka's own formats. Synchronous, with threads of its own; it knows record batches and
 //! nothing else of the protocol.
+//!
+//! ```text
+//! <data_dir>/.lock                              held while a process uses the directory
+//! <data_dir>/.kafka_cleanshutdown               there only after a clean shutdown
+//! <data_dir>/recovery-point-offset-checkpoint   everything below is known to be durable and whole
+//! <data_dir>/log-start-offset-checkpoint        moved by deleting records
+//! <data_dir>/<topic>-<partition>/
+//!     <base offset>.log          record batches, back to back
+//!     <base offset>.index        offset -> position, sparse
+//!     <base offset>.timeindex    timestamp -> offset, sparse
+//!     <base offset>.snapshot     producers as they were at that offset
+//!     leader-epoch-checkpoint, partition.metadata
+//! ```
+//!
+//! Locks are taken in this order, and none is held across a call of an observer but the first:
+//! a log's maintenance lock (flush, truncate, delete) > its writer > its list of segments > one
+//! segment's contents > one segment's indexes.
 
+mod atomic_file;
+mod batches;
+mod checkpoint;
 mod config;
+mod data_dir;
 mod error;
+mod flusher;
+mod hold;
+mod housekeeper;
+mod leader_epochs;
 mod log;
 mod logs;
+mod mapping;
+mod offset_index;
+mod opening;
+mod partition_metadata;
+mod prefault;
+mod producer_snapshot;
+mod producer_state;
+mod reaper;
+mod recovery;
+mod segment;
+mod segments;
+mod services;
+mod time_index;
 
 pub use config::{Cleanup, FlushPolicy, LogConfig, StorageOptions};
 pub use error::{AppendError, OpenError, ReadError, StorageError};

@@ -1,9 +1,29 @@
 //! One partition's log.
-use std::sync::Arc;
+mod append;
+mod flush;
+mod lookup;
+mod read;
+mod retention;
+mod roll;
+mod truncate;
+mod validate;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use bytes::Bytes;
 
-use crate::{AppendError, LogConfig, ReadError, StorageError};
+use crate::LogConfig;
+use crate::checkpoint::PartitionKey;
+use crate::flusher::FlushState;
+use crate::hold::{Hold, HoldShared};
+use crate::leader_epochs::LeaderEpochs;
+use crate::recovery::Recovered;
+use crate::segments::Segments;
+use crate::services::Services;
+use writer::Writer;
 
 /// Told about facts of a log by the threads of storage. Implementations must not block and must not
 /// call back into the log.
@@ -99,103 +119,131 @@ pub struct ProducerInfo {
 }
 
 /// One partition's log: appends, reads and look-ups. All methods may be called from any thread.
-#[derive(Debug)]
-pub struct Log {}
+pub struct Log {
+    key: PartitionKey,
+    dir: PathBuf,
+    me: Weak<Self>,
+    services: Arc<Services>,
+    config: RwLock<Arc<LogConfig>>,
+    observer: RwLock<Option<Arc<dyn LogObserver>>>,
+    segments: Segments,
+    epochs: Mutex<LeaderEpochs>,
+    writer: Mutex<Writer>,
+    /// Held by whoever flushes, cuts or deletes. Taken before the writer's lock.
+    maintenance: Mutex<()>,
+    start: AtomicI64,
+    end: AtomicI64,
+    flushed: AtomicI64,
+    /// What the checkpoint file may say is durable and whole.
+    recovery_point: AtomicI64,
+    /// Wall clock of the first append since the last flush, 0 without one.
+    unflushed_since_ms: AtomicI64,
+    poisoned: AtomicBool,
+    closed: AtomicBool,
+    pub(crate) flush_state: FlushState,
+    #[cfg(test)]
+    pub(crate) fail_next_flush: AtomicBool,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log")
+            .field("key", &self.key)
+            .field("start", &self.start_offset())
+            .field("end", &self.end_offset())
+            .finish_non_exhaustive()
+    }
+}
 
 impl Log {
-    /// Appends `records`. On success the batches are in the mapping: visible to reads, safe from a
-    /// crash of the process. `wait for durability` = wait until [`LogObserver::flushed`] passes
-    /// `last_offset` after a [`Log::request_flush`].
-    pub fn append(&self, _records: &[u8], _how: Append) -> Result<Appended, AppendError> {
-        todo!()
+    /// The log that recovery found in `dir`.
+    pub(crate) fn new(
+        key: PartitionKey,
+        dir: &Path,
+        config: LogConfig,
+        services: Arc<Services>,
+        recovered: Recovered,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            key,
+            dir: dir.to_owned(),
+            me: Weak::clone(me),
+            services,
+            config: RwLock::new(Arc::new(config)),
+            observer: RwLock::new(None),
+            start: AtomicI64::new(recovered.start),
+            end: AtomicI64::new(recovered.end),
+            flushed: AtomicI64::new(recovered.end),
+            recovery_point: AtomicI64::new(recovered.end),
+            unflushed_since_ms: AtomicI64::new(0),
+            poisoned: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            flush_state: FlushState::default(),
+            #[cfg(test)]
+            fail_next_flush: AtomicBool::new(false),
+            maintenance: Mutex::new(()),
+            writer: Mutex::new(Writer::new(&recovered)),
+            epochs: Mutex::new(recovered.epochs),
+            segments: Segments::new(recovered.segments),
+        })
     }
-    /// Whole batches from the one that holds `offset` on, below `up_to` (an offset, exclusive), at
-    /// most `max_bytes`, but at least one batch if `min_one_batch`. An offset equal to the end
-    /// (or to `up_to`) gives an empty read.
-    pub fn read(
-        &self,
-        _offset: i64,
-        _up_to: i64,
-        _max_bytes: usize,
-        _min_one_batch: bool,
-    ) -> Result<Read, ReadError> {
-        todo!()
-    }
+
     /// First offset that can be read.
     pub fn start_offset(&self) -> i64 {
-        todo!()
+        self.start.load(Ordering::Acquire)
     }
     /// Offset of the next append.
     pub fn end_offset(&self) -> i64 {
-        todo!()
+        self.end.load(Ordering::Acquire)
     }
     /// Everything below is durable.
     pub fn flushed_offset(&self) -> i64 {
-        todo!()
-    }
-    /// Asks the flusher to make everything appended so far durable; returns at once.
-    pub fn request_flush(&self) {
-        todo!()
-    }
-    /// Makes everything appended so far durable before it returns.
-    pub fn flush(&self) -> Result<(), StorageError> {
-        todo!()
-    }
-    /// The first record at or after `timestamp` (epoch ms) below `up_to`.
-    pub fn offset_for_timestamp(
-        &self,
-        _timestamp: i64,
-        _up_to: i64,
-    ) -> Result<Option<TimestampOffset>, ReadError> {
-        todo!()
-    }
-    /// The record with the largest timestamp (the first one of several).
-    pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError> {
-        todo!()
-    }
-    /// KIP-320: where the epoch ends; `None` if nothing is known.
-    pub fn epoch_end(&self, _leader_epoch: i32) -> Option<EpochEnd> {
-        todo!()
+        self.flushed.load(Ordering::Acquire)
     }
     /// Leader epoch of the last append, -1 for an empty log.
     pub fn latest_epoch(&self) -> i32 {
-        todo!()
+        self.epochs.hold().latest()
     }
-    /// Moves the log start offset up to `offset` (at most the end) and frees what lies below.
-    /// Returns the new log start offset.
-    pub fn delete_records(&self, _offset: i64) -> Result<i64, ReadError> {
-        todo!()
-    }
-    /// Cuts everything at and after `offset`.
-    pub fn truncate(&self, _offset: i64) -> Result<(), StorageError> {
-        todo!()
+    /// KIP-320: where the epoch ends; `None` if nothing is known.
+    pub fn epoch_end(&self, leader_epoch: i32) -> Option<EpochEnd> {
+        self.epochs.hold().end_of(leader_epoch, self.end_offset())
     }
     /// Producers with state in this log.
     pub fn producers(&self) -> Vec<ProducerInfo> {
-        todo!()
+        self.writer.hold().producers.describe()
     }
     /// Bytes of record batches.
     pub fn size_bytes(&self) -> u64 {
-        todo!()
+        self.segments.size_bytes()
     }
     /// How many segments.
     pub fn segment_count(&self) -> usize {
-        todo!()
+        self.segments.count()
     }
     /// The settings in force.
     pub fn config(&self) -> Arc<LogConfig> {
-        todo!()
+        Arc::clone(&self.config.shared())
     }
     /// Replaces the settings; they hold from the next append on.
-    pub fn set_config(&self, _config: LogConfig) {
-        todo!()
+    pub fn set_config(&self, config: LogConfig) {
+        *self.config.exclusive() = Arc::new(config);
     }
     /// Sets who is told about flushes; replaces an earlier one.
-    pub fn set_observer(&self, _observer: Arc<dyn LogObserver>) {
-        todo!()
+    pub fn set_observer(&self, observer: Arc<dyn LogObserver>) {
+        *self.observer.exclusive() = Some(observer);
     }
     /// Whether a flush failed.
     pub fn is_poisoned(&self) -> bool {
-        todo!()
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+    fn tell(&self, what: impl FnOnce(&dyn LogObserver)) {
+        let observer = self.observer.shared().clone();
+        if let Some(observer) = observer {
+            what(observer.as_ref());
+        }
     }
 }

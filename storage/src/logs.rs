@@ -1,7 +1,25 @@
 //! The set of logs in one data directory.
-use std::sync::Arc;
+use std::fs::{self, File};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
+use crate::checkpoint::PartitionKey;
+use crate::data_dir::{self, DataDir};
+use crate::error::failed;
+use crate::hold::{Hold, HoldShared};
+use crate::housekeeper::{self, Stop};
+use crate::prefault::Prefaulter;
+use crate::recovery::Recovered;
+use crate::services::Services;
 use crate::{Log, LogConfig, OpenError, StorageError, StorageOptions};
+use crate::{atomic_file, opening, partition_metadata};
+
+/// More new partitions than this are made durable as a file system, not file by file.
+const SYNC_EACH_MAX: usize = 4;
 
 /// What opening found in one partition folder.
 #[derive(Debug)]
@@ -30,53 +48,236 @@ pub struct Recovery {
 }
 
 /// The set of logs in one data directory, with its flusher and housekeeping threads.
-#[derive(Debug)]
-pub struct Logs {}
+///
+/// Dropping it without [`Logs::close`] is like a crash of the process: nothing is flushed, and the
+/// next open checks what lies above the recovery points.
+pub struct Logs {
+    services: Arc<Services>,
+    /// `None` once closed.
+    data_dir: Mutex<Option<DataDir>>,
+    housekeeper: Arc<Stop>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Logs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Logs")
+            .field("data_dir", &self.services.options.data_dir)
+            .field("logs", &self.services.logs.shared().len())
+            .finish_non_exhaustive()
+    }
+}
 
 impl Logs {
     /// Takes the lock file, opens every `<topic>-<partition>` folder with `default_config`.
     pub fn open(
-        _options: StorageOptions,
-        _default_config: &LogConfig,
+        options: StorageOptions,
+        default_config: &LogConfig,
     ) -> Result<(Self, Recovery), OpenError> {
-        todo!()
+        let data_dir = DataDir::lock(&options.data_dir)?;
+        let path = options.data_dir.clone();
+        let clean = data_dir.take_clean_marker()?;
+        let (prefault, prefault_thread) =
+            Prefaulter::start().map_err(failed("start a thread for", &path))?;
+        let services = Arc::new(Services::new(options, prefault));
+        let logs = Self {
+            services: Arc::clone(&services),
+            data_dir: Mutex::new(Some(data_dir)),
+            housekeeper: Arc::default(),
+            threads: Mutex::new(vec![prefault_thread]),
+        };
+        let recovery = opening::open_all(&services, default_config, clean)?;
+        services.checkpoint_recovery_points()?;
+        services.checkpoint_starts()?;
+        logs.start_threads()
+            .map_err(failed("start a thread for", &path))?;
+        Ok((logs, recovery))
     }
+
+    fn start_threads(&self) -> io::Result<()> {
+        let services = Arc::clone(&self.services);
+        let observe: Arc<dyn Fn(f64) + Send + Sync> =
+            Arc::new(move |seconds| services.observe_flush(seconds));
+        let mut threads = self.threads.hold();
+        threads.extend(self.services.flusher.start(&observe)?);
+        threads.push(housekeeper::start(
+            Arc::clone(&self.services),
+            Arc::clone(&self.housekeeper),
+        )?);
+        Ok(())
+    }
+
     /// Creates the log of a new partition (its folder and `partition.metadata`, durable).
     pub fn create(
         &self,
-        _topic: &str,
-        _partition: i32,
-        _topic_id: [u8; 16],
-        _config: LogConfig,
+        topic: &str,
+        partition: i32,
+        topic_id: [u8; 16],
+        config: LogConfig,
     ) -> Result<Arc<Log>, StorageError> {
-        todo!()
+        let mut created = self.create_many(topic, partition..partition + 1, topic_id, &config)?;
+        Ok(created.pop().expect("one was asked for"))
     }
-    /// Creates several at once, with one directory fsync for all.
+
+    /// Creates several at once, with one directory fsync for all. On an error none is there.
     pub fn create_many(
         &self,
-        _topic: &str,
-        _partitions: std::ops::Range<i32>,
-        _topic_id: [u8; 16],
-        _config: &LogConfig,
+        topic: &str,
+        partitions: Range<i32>,
+        topic_id: [u8; 16],
+        config: &LogConfig,
     ) -> Result<Vec<Arc<Log>>, StorageError> {
-        todo!()
+        let data_dir = self.services.options.data_dir.clone();
+        if self.data_dir.hold().is_none() {
+            return Err(failed("create a log in", &data_dir)(closed()));
+        }
+        let keys: Vec<PartitionKey> = partitions.map(|p| (topic.to_owned(), p)).collect();
+        self.services.forget_earlier(&keys)?;
+        let dirs: Vec<PathBuf> = keys
+            .iter()
+            .map(|(topic, partition)| data_dir.join(data_dir::partition_name(topic, *partition)))
+            .collect();
+        for (i, dir) in dirs.iter().enumerate() {
+            if let Err(error) = create_folder(dir, topic_id) {
+                undo(&dirs[..i]);
+                return Err(error);
+            }
+        }
+        if let Err(error) = sync_folders(&data_dir, &dirs) {
+            undo(&dirs);
+            return Err(error);
+        }
+        let mut list = self.services.logs.exclusive();
+        let create = |(key, dir): (PartitionKey, &PathBuf)| {
+            let log = Log::new(
+                key.clone(),
+                dir,
+                config.clone(),
+                Arc::clone(&self.services),
+                Recovered::fresh(dir),
+            );
+            list.insert(key, Arc::clone(&log));
+            log
+        };
+        Ok(keys.into_iter().zip(&dirs).map(create).collect())
     }
+
     /// Takes the partition out of the set and its files off the disk; readers that hold slices keep
     /// them. Renames to `<topic>-<partition>.<hex>-delete` first.
-    pub fn delete(&self, _topic: &str, _partition: i32) -> Result<(), StorageError> {
-        todo!()
+    pub fn delete(&self, topic: &str, partition: i32) -> Result<(), StorageError> {
+        let key = (topic.to_owned(), partition);
+        let log = self.services.logs.exclusive().remove(&key);
+        match log {
+            Some(log) => log.delete(),
+            None => {
+                let name = data_dir::partition_name(topic, partition);
+                let path = self.services.options.data_dir.join(name);
+                Err(failed("delete", &path)(io::ErrorKind::NotFound.into()))
+            }
+        }
     }
+
     /// Bytes that the data directory's file system has in all, and free for us.
     pub fn disk_space(&self) -> Result<(u64, u64), StorageError> {
-        todo!()
+        let path = &self.services.options.data_dir;
+        let stat = rustix::fs::statvfs(path)
+            .map_err(|error| failed("inspect the file system of", path)(error.into()))?;
+        Ok((stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize))
     }
-    /// Seconds that each `fdatasync` of the flusher took are passed to `observe`.
-    pub fn on_flush_latency(&self, _observe: Box<dyn Fn(f64) + Send + Sync>) {
-        todo!()
+
+    /// Seconds that each flush of a log by the flusher took are passed to `observe`.
+    pub fn on_flush_latency(&self, observe: Box<dyn Fn(f64) + Send + Sync>) {
+        *self.services.flush_latency.exclusive() = Some(observe);
     }
+
     /// Flushes everything, writes checkpoints and snapshots, marks the shutdown clean, lets go of the
     /// lock file.
     pub fn close(&self) -> Result<(), StorageError> {
-        todo!()
+        let Some(data_dir) = self.data_dir.hold().take() else {
+            return Ok(());
+        };
+        self.stop_threads();
+        let logs = self.services.all_logs();
+        let failure = Mutex::new(None);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(log) = logs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = log.close() {
+                    *failure.hold() = Some(error);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            // Closing waits for the disk more than it computes.
+            for _ in 0..logs.len().min(8) {
+                scope.spawn(work);
+            }
+        });
+        self.services.checkpoint_recovery_points()?;
+        self.services.checkpoint_starts()?;
+        self.services.logs.exclusive().clear();
+        match failure.hold().take() {
+            Some(error) => Err(error),
+            None => data_dir.put_clean_marker(),
+        }
+    }
+
+    fn stop_threads(&self) {
+        self.housekeeper.stop();
+        self.services.flusher.stop();
+        self.services.prefault.stop();
+        for thread in std::mem::take(&mut *self.threads.hold()) {
+            // A thread that panicked has said so; the others still have to end.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        let data_dir = self.data_dir.hold().take();
+        if data_dir.is_some() {
+            self.stop_threads();
+            for log in self.services.all_logs() {
+                // Before the lock goes: what still holds a log must not write any more.
+                log.abandon();
+            }
+            self.services.logs.exclusive().clear();
+        }
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the data directory is closed")
+}
+
+fn create_folder(dir: &Path, topic_id: [u8; 16]) -> Result<(), StorageError> {
+    fs::create_dir(dir).map_err(failed("create", dir))?;
+    let metadata = dir.join(partition_metadata::FILE);
+    let written = fs::write(&metadata, partition_metadata::encode(topic_id));
+    written.map_err(|error| {
+        undo(&[dir.to_owned()]);
+        failed("write", &metadata)(error)
+    })
+}
+
+fn sync_folders(data_dir: &Path, dirs: &[PathBuf]) -> Result<(), StorageError> {
+    if dirs.len() > SYNC_EACH_MAX {
+        return File::open(data_dir)
+            .and_then(|dir| Ok(rustix::fs::syncfs(dir)?))
+            .map_err(failed("sync the file system of", data_dir));
+    }
+    for dir in dirs {
+        atomic_file::sync_file(&dir.join(partition_metadata::FILE))?;
+        atomic_file::sync_dir(dir)?;
+    }
+    atomic_file::sync_dir(data_dir)
+}
+
+fn undo(dirs: &[PathBuf]) {
+    for dir in dirs {
+        if let Err(error) = fs::remove_dir_all(dir) {
+            tracing::warn!(path = %dir.display(), %error, "a half-made partition stays");
+        }
     }
 }

@@ -1,0 +1,153 @@
+//! The thread for what has to be done from time to time: timed flushes, checkpoints, retention,
+//! rolling of idle segments, expiry of producers.
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::StorageError;
+use crate::hold::Hold;
+use crate::services::{Services, wall_clock_ms};
+
+const TICK: Duration = Duration::from_secs(1);
+/// How much a crash may leave to be checked, in time.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// The wall clock may stray this far from the monotonic one between two ticks.
+const CLOCK_JUMP_MS: i64 = 60 * 60 * 1000;
+/// Retention stays cautious for this many rounds after a jump of the wall clock.
+const CAUTIOUS_ROUNDS: u32 = 12;
+
+/// Tells the thread to end.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    stopped: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Stop {
+    /// Ends the thread after what it is doing.
+    pub(crate) fn stop(&self) {
+        *self.stopped.hold() = true;
+        self.wake.notify_all();
+    }
+
+    /// Sleeps; true if it is time to end.
+    fn wait(&self, time: Duration) -> bool {
+        let stopped = self.stopped.hold();
+        let (stopped, _) = self
+            .wake
+            .wait_timeout_while(stopped, time, |stopped| !*stopped)
+            .unwrap_or_else(PoisonError::into_inner);
+        *stopped
+    }
+}
+
+/// Starts the thread.
+pub(crate) fn start(services: Arc<Services>, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
+    let retention_every = Duration::from_millis(services.options.retention_check_interval_ms);
+    let mut housekeeper = Housekeeper {
+        checkpoint_at: Instant::now() + CHECKPOINT_EVERY,
+        retention_at: Instant::now() + retention_every,
+        clock: Clock::new(wall_clock_ms(), Instant::now()),
+        cautious_rounds: 0,
+        retention_every,
+        services,
+    };
+    std::thread::Builder::new()
+        .name("storage-housekeeper".to_owned())
+        .spawn(move || {
+            let tick = TICK.min(retention_every.max(Duration::from_millis(10)));
+            while !stop.wait(tick) {
+                housekeeper.tick();
+            }
+        })
+}
+
+struct Housekeeper {
+    services: Arc<Services>,
+    retention_every: Duration,
+    checkpoint_at: Instant,
+    retention_at: Instant,
+    clock: Clock,
+    cautious_rounds: u32,
+}
+
+impl Housekeeper {
+    fn tick(&mut self) {
+        let (now, now_ms) = (Instant::now(), wall_clock_ms());
+        if self.clock.jumped(now_ms, now) {
+            tracing::warn!("the wall clock jumped: retention by time deletes slowly for a while");
+            self.cautious_rounds = CAUTIOUS_ROUNDS;
+        }
+        let checkpoint = now >= self.checkpoint_at;
+        let retention = now >= self.retention_at;
+        let mut moved = false;
+        for log in self.services.all_logs() {
+            if log.is_flush_due(now_ms) {
+                log.request_flush();
+            }
+            if checkpoint {
+                moved |= told("checkpoint", log.checkpoint()).unwrap_or(false);
+            }
+            if retention {
+                told("roll", log.roll_if_idle(now_ms));
+                told(
+                    "retention",
+                    log.apply_retention(now_ms, self.cautious_rounds > 0),
+                );
+                log.expire_producers(now_ms);
+                log.release_idle();
+            }
+        }
+        if checkpoint {
+            self.checkpoint_at = now + CHECKPOINT_EVERY;
+            if moved {
+                told("checkpoint", self.services.checkpoint_recovery_points());
+            }
+        }
+        if retention {
+            self.retention_at = now + self.retention_every;
+            self.cautious_rounds = self.cautious_rounds.saturating_sub(1);
+        }
+    }
+}
+
+fn told<T>(what: &'static str, result: Result<T, StorageError>) -> Option<T> {
+    result
+        .inspect_err(|error| tracing::warn!(%error, what, "housekeeping failed, tried again later"))
+        .ok()
+}
+
+/// Notices when the wall clock is set.
+#[derive(Debug)]
+struct Clock {
+    wall_ms: i64,
+    monotonic: Instant,
+}
+
+impl Clock {
+    fn new(wall_ms: i64, monotonic: Instant) -> Self {
+        Self { wall_ms, monotonic }
+    }
+
+    fn jumped(&mut self, wall_ms: i64, monotonic: Instant) -> bool {
+        let passed = (monotonic - self.monotonic).as_millis() as i64;
+        let drift = wall_ms.saturating_sub(self.wall_ms).saturating_sub(passed);
+        *self = Self::new(wall_ms, monotonic);
+        drift.saturating_abs() > CLOCK_JUMP_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_is_noticed_and_one_that_runs_is_not() {
+        let began = Instant::now();
+        let mut clock = Clock::new(1_000_000_000, began);
+        let later = began + Duration::from_secs(7200);
+        assert!(!clock.jumped(1_000_000_000 + 7_200_000, later));
+        assert!(clock.jumped(1_000_000_000 + 7_200_000 + 315_360_000_000, later));
+        assert!(clock.jumped(1_000_000_000, later));
+    }
+}

@@ -1,0 +1,188 @@
+//! Making a log durable.
+//!
+//! The order, each step before the next begins:
+//! 1. the names of new segment files (fsync of the partition folder), so that no acknowledged batch
+//!    is in a file that can vanish;
+//! 2. sealed segments: data, then the file cut to its length, with metadata;
+//! 3. the active segment's data. Now the flushed offset moves, and acknowledgements may leave;
+//! 4. later, [`Log::checkpoint`]: index files of sealed segments and the leader epochs;
+//! 5. last, the recovery points file, which says that a start need not look below.
+//!
+//! Producer snapshots are not synced on the way: one that a crash tore fails its checksum, and an
+//! older one is taken.
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Log;
+use crate::hold::Hold;
+use crate::segment::Segment;
+use crate::{StorageError, atomic_file};
+
+impl Log {
+    /// Asks the flusher to make everything appended so far durable; returns at once.
+    pub fn request_flush(&self) {
+        if let Some(me) = self.me.upgrade() {
+            self.services.flusher.submit(me);
+        }
+    }
+
+    /// Makes everything appended so far durable before it returns.
+    pub fn flush(&self) -> Result<(), StorageError> {
+        let _maintenance = self.maintenance.hold();
+        self.flush_held()
+    }
+
+    /// As [`Log::flush`], with the maintenance lock held.
+    pub(super) fn flush_held(&self) -> Result<(), StorageError> {
+        if self.is_closed() {
+            return Ok(());
+        }
+        if self.is_poisoned() {
+            return Err(self.poisoned_error());
+        }
+        let (end_offset, sealed, active, names) = {
+            let mut writer = self.writer.hold();
+            writer.unflushed_records = 0;
+            self.unflushed_since_ms.store(0, Ordering::Relaxed);
+            (
+                self.end_offset(),
+                std::mem::take(&mut writer.unflushed),
+                Arc::clone(&writer.active),
+                std::mem::take(&mut writer.names_dirty),
+            )
+        };
+        if end_offset == self.flushed_offset() && sealed.is_empty() && !names {
+            return Ok(());
+        }
+        if let Err(error) = self.sync(&sealed, &active, names) {
+            self.poison(&error);
+            return Err(error);
+        }
+        self.flushed.store(end_offset, Ordering::Release);
+        self.tell(|observer| observer.flushed(end_offset));
+        Ok(())
+    }
+
+    fn sync(
+        &self,
+        sealed: &[Arc<Segment>],
+        active: &Segment,
+        names: bool,
+    ) -> Result<(), StorageError> {
+        #[cfg(test)]
+        if self.fail_next_flush.swap(false, Ordering::Relaxed) {
+            let error = std::io::Error::from_raw_os_error(libc::EIO);
+            return Err(crate::error::failed("sync", &active.log_path())(error));
+        }
+        if names {
+            atomic_file::sync_dir(&self.dir)?;
+        }
+        for segment in sealed {
+            segment.seal()?;
+        }
+        active.flush()
+    }
+
+    /// After a failed flush the kernel may have dropped the dirty pages and call the next flush a
+    /// success: nothing is acknowledged any more.
+    fn poison(&self, error: &StorageError) {
+        tracing::error!(
+            topic = self.key.0,
+            partition = self.key.1,
+            %error,
+            "a flush failed: the log takes no more writes until the broker is started again"
+        );
+        self.poisoned.store(true, Ordering::Release);
+        self.tell(|observer| observer.poisoned());
+    }
+
+    pub(super) fn poisoned_error(&self) -> StorageError {
+        StorageError {
+            action: "sync",
+            path: self.dir.clone(),
+            source: std::io::Error::other("an earlier flush failed"),
+        }
+    }
+
+    /// Whether `flush.ms` asks for a flush.
+    pub(crate) fn is_flush_due(&self, now_ms: i64) -> bool {
+        let since = self.unflushed_since_ms.load(Ordering::Relaxed);
+        since != 0 && now_ms.saturating_sub(since) >= self.config().flush_ms
+    }
+
+    /// Makes durable what a start relies on below the recovery point, and moves that up to the
+    /// flushed offset. Tells whether it moved.
+    pub(crate) fn checkpoint(&self) -> Result<bool, StorageError> {
+        let flushed = self.flushed_offset();
+        if flushed == self.recovery_point() {
+            return Ok(false);
+        }
+        let _maintenance = self.maintenance.hold();
+        if self.is_closed() || self.is_poisoned() {
+            return Ok(false);
+        }
+        self.checkpoint_held()?;
+        Ok(true)
+    }
+
+    pub(super) fn checkpoint_held(&self) -> Result<(), StorageError> {
+        let flushed = self.flushed_offset();
+        let sealed = std::mem::take(&mut self.writer.hold().unsynced);
+        let (durable, waiting): (Vec<_>, Vec<_>) =
+            sealed.into_iter().partition(|segment| segment.is_flushed());
+        self.writer.hold().unsynced.extend(waiting);
+        for segment in durable {
+            segment.sync_indexes()?;
+        }
+        let epochs = self.epochs.hold().take_unwritten();
+        if let Some(epochs) = epochs
+            && let Err(error) = epochs.write()
+        {
+            self.epochs.hold().set_dirty();
+            return Err(error);
+        }
+        self.recovery_point.store(flushed, Ordering::Release);
+        Ok(())
+    }
+
+    /// Everything below is durable and needs no look at the next start.
+    pub(crate) fn recovery_point(&self) -> i64 {
+        self.recovery_point.load(Ordering::Acquire)
+    }
+
+    /// Takes no more appends, and leaves everything as it is.
+    pub(crate) fn abandon(&self) {
+        let _maintenance = self.maintenance.hold();
+        let mut writer = self.writer.hold();
+        self.closed.store(true, Ordering::Release);
+        writer.open = None;
+    }
+
+    /// Flushes, writes indexes, snapshot and epochs, and takes no more appends.
+    pub(crate) fn close(&self) -> Result<(), StorageError> {
+        let _maintenance = self.maintenance.hold();
+        if self.is_closed() {
+            return Ok(());
+        }
+        if self.is_poisoned() {
+            return Err(self.poisoned_error());
+        }
+        self.flush_held()?;
+        let active = {
+            let mut writer = self.writer.hold();
+            self.closed.store(true, Ordering::Release);
+            writer.open = None;
+            if self.end_offset() > self.start_offset() || writer.active.size() > 0 {
+                self.write_snapshot(&mut writer, self.end_offset());
+            }
+            let active = Arc::clone(&writer.active);
+            writer.unsynced.push(Arc::clone(&active));
+            active
+        };
+        active.write_indexes()?;
+        active.seal()?;
+        // An append may have slipped in between the flush and the lock.
+        self.flushed.store(self.end_offset(), Ordering::Release);
+        self.checkpoint_held()
+    }
+}

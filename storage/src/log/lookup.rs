@@ -1,0 +1,153 @@
+//! Finding records by their timestamp: time index, then batch headers, then the records of one batch.
+use std::sync::Arc;
+
+use protocol::record::{self, BatchHeader, TimestampType, decompress};
+
+use super::read::corrupt;
+use super::{Log, TimestampOffset, validate};
+use crate::ReadError;
+use crate::batches::{self, Found};
+use crate::segment::{Contents, NO_TIMESTAMP, Segment};
+
+impl Log {
+    /// The first record at or after `timestamp` (epoch ms) below `up_to`.
+    pub fn offset_for_timestamp(
+        &self,
+        timestamp: i64,
+        up_to: i64,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let start = self.start_offset();
+        self.check_range(start)?;
+        for segment in self.segments.all() {
+            if segment.size() == 0 || segment.max_timestamp() < timestamp {
+                continue;
+            }
+            let contents = self.contents(&segment, start)?;
+            let base_offset = segment.base_offset();
+            let below = contents.indexes_below(base_offset, timestamp);
+            let from = below.map_or(base_offset, |offset| offset + 1).max(start);
+            for found in batches_from(&contents, &segment, from)? {
+                if found.header.base_offset >= up_to {
+                    return Ok(None);
+                }
+                if found.header.max_timestamp < timestamp {
+                    continue;
+                }
+                let hit = self.record(&segment, &contents, &found, |offset, time| {
+                    offset >= start && time >= timestamp
+                })?;
+                if let Some(hit) = hit {
+                    return Ok((hit.offset < up_to).then_some(hit));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with the largest timestamp (the first one of several).
+    pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError> {
+        let start = self.start_offset();
+        self.check_range(start)?;
+        let mut best: Option<(Arc<Segment>, Arc<Contents>, Found)> = None;
+        for segment in self.segments.all() {
+            let known = best
+                .as_ref()
+                .map_or(NO_TIMESTAMP, |(_, _, found)| found.header.max_timestamp);
+            if segment.size() == 0 || segment.max_timestamp() <= known {
+                continue;
+            }
+            let contents = self.contents(&segment, start)?;
+            if let Some(found) = newest_batch(&contents, &segment, start)?
+                && found.header.max_timestamp > known
+            {
+                best = Some((segment, contents, found));
+            }
+        }
+        let Some((segment, contents, found)) = best else {
+            return Ok(None);
+        };
+        let newest = found.header.max_timestamp;
+        self.record(&segment, &contents, &found, |offset, time| {
+            offset >= start && time >= newest
+        })
+    }
+
+    /// The first record of a batch that `wanted(offset, timestamp)` takes.
+    fn record(
+        &self,
+        segment: &Segment,
+        contents: &Contents,
+        found: &Found,
+        wanted: impl Fn(i64, i64) -> bool,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let header = &found.header;
+        let bad = |_| corrupt(segment, header.base_offset);
+        let hit = |offset, timestamp| TimestampOffset {
+            timestamp,
+            offset,
+            leader_epoch: header.leader_epoch,
+        };
+        if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
+            // One time for all of the batch.
+            let mut offsets = header.base_offset..=header.last_offset();
+            let offset = offsets.find(|&offset| wanted(offset, header.max_timestamp));
+            return Ok(offset.map(|offset| hit(offset, header.max_timestamp)));
+        }
+        let batch = &contents.mapping.bytes()[found.position..found.end()];
+        let limit = validate::decompression_limit(&self.config());
+        let body = decompress(header, batch, limit).map_err(bad)?;
+        for record in record::records(header, &body) {
+            let record = record.map_err(bad)?;
+            let offset = header.base_offset + i64::from(record.offset_delta);
+            let timestamp = timestamp_of(header, record.timestamp_delta);
+            if wanted(offset, timestamp) {
+                return Ok(Some(hit(offset, timestamp)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn timestamp_of(header: &BatchHeader, delta: i64) -> i64 {
+    header.base_timestamp.saturating_add(delta)
+}
+
+/// The first batch at or after the log start offset that has the segment's largest timestamp.
+fn newest_batch(
+    contents: &Contents,
+    segment: &Segment,
+    start: i64,
+) -> Result<Option<Found>, ReadError> {
+    if segment.base_offset() >= start {
+        let Some(offset) = contents.newest_offset(segment.base_offset()) else {
+            return Ok(None);
+        };
+        return contents
+            .find(segment.base_offset(), offset)
+            .map_err(|_| corrupt(segment, offset));
+    }
+    // The batch that the index knows may lie below the log start offset.
+    let mut newest: Option<Found> = None;
+    for found in batches_from(contents, segment, start)? {
+        if newest.is_none_or(|n| n.header.max_timestamp < found.header.max_timestamp) {
+            newest = Some(found);
+        }
+    }
+    Ok(newest)
+}
+
+/// Batches of a segment from the one that holds `offset` on; damaged ones are passed over.
+fn batches_from<'a>(
+    contents: &'a Contents,
+    segment: &Segment,
+    offset: i64,
+) -> Result<impl Iterator<Item = Found> + 'a, ReadError> {
+    let first = contents
+        .find(segment.base_offset(), offset)
+        .map_err(|_| corrupt(segment, offset))?;
+    let bytes = contents.mapping.bytes();
+    let (position, next_offset) = first.map_or((bytes.len(), offset), |found| {
+        (found.position, found.header.base_offset)
+    });
+    Ok(batches::good_batches(bytes, position, next_offset))
+}

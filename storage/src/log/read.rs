@@ -1,0 +1,138 @@
+//! Reading: whole batches as one slice of one segment's mapping.
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Log, Read};
+use crate::batches::{Found, Walk};
+use crate::segment::{Contents, Segment};
+use crate::{ReadError, StorageError};
+
+impl Log {
+    /// Whole batches from the one that holds `offset` on, below `up_to` (an offset, exclusive), at
+    /// most `max_bytes`, but at least one batch if `min_one_batch`. An offset equal to the end
+    /// (or to `up_to`) gives an empty read.
+    pub fn read(
+        &self,
+        offset: i64,
+        up_to: i64,
+        max_bytes: usize,
+        min_one_batch: bool,
+    ) -> Result<Read, ReadError> {
+        self.check_range(offset)?;
+        let limit = up_to.min(self.end_offset());
+        if offset >= limit {
+            return Ok(Read::empty());
+        }
+        let Some((contents, found)) = self.find(offset)? else {
+            return Ok(Read::empty());
+        };
+        let too_large = found.header.size() > max_bytes && !min_one_batch;
+        if too_large || found.header.last_offset() >= limit {
+            return Ok(Read::empty());
+        }
+        let start = found.position;
+        let bytes = contents.mapping.bytes();
+        let mut end = found.end();
+        for next in Walk::new(bytes, end, found.header.last_offset() + 1) {
+            // A bad batch ends this read; the next one, which starts there, tells.
+            let Ok(next) = next else { break };
+            if next.end() - start > max_bytes || next.header.last_offset() >= limit {
+                break;
+            }
+            end = next.end();
+        }
+        Ok(Read {
+            resident: is_resident(&contents, start..end),
+            records: contents.mapping.slice(start..end),
+        })
+    }
+
+    /// Whether [`Log::read`] of this may wait for the disk: then it is not for a thread that must
+    /// not block. Costs no file operation itself.
+    pub fn would_block(&self, offset: i64, max_bytes: usize) -> bool {
+        let Some(segment) = self.segments.holding(offset) else {
+            return false;
+        };
+        if segment.size() == 0 {
+            return false;
+        }
+        let Some(contents) = segment.loaded() else {
+            return true;
+        };
+        let start = contents.position_hint(segment.base_offset(), offset);
+        let end = start.saturating_add(max_bytes);
+        !is_resident(&contents, start..end.min(contents.mapping.published()))
+    }
+
+    pub(super) fn check_range(&self, offset: i64) -> Result<(), ReadError> {
+        if self.is_closed() {
+            return Err(ReadError::Closed);
+        }
+        let (start, end) = (self.start_offset(), self.end_offset());
+        if offset < start || offset > end {
+            return Err(ReadError::OutOfRange { offset, start, end });
+        }
+        Ok(())
+    }
+
+    /// The first batch that ends at or after `offset`, in whichever segment it is.
+    pub(super) fn find(&self, offset: i64) -> Result<Option<(Arc<Contents>, Found)>, ReadError> {
+        let Some(mut segment) = self.segments.holding(offset) else {
+            // Retention was faster.
+            self.check_range(offset)?;
+            return Ok(None);
+        };
+        loop {
+            let contents = self.contents(&segment, offset)?;
+            match contents.find(segment.base_offset(), offset) {
+                Ok(Some(found)) => return Ok(Some((contents, found))),
+                Ok(None) => {}
+                Err(_) => return Err(corrupt(&segment, offset)),
+            }
+            match self.segments.after(segment.base_offset()) {
+                Some(next) => segment = next,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The contents of a segment; one that retention took away since is out of range.
+    pub(super) fn contents(
+        &self,
+        segment: &Segment,
+        offset: i64,
+    ) -> Result<Arc<Contents>, ReadError> {
+        if segment.size() == 0 {
+            return Ok(Arc::new(Contents::empty()));
+        }
+        segment
+            .contents()
+            .map_err(|error: StorageError| match self.check_range(offset) {
+                Err(gone) => gone,
+                Ok(()) => error.into(),
+            })
+    }
+}
+
+/// A bad batch, at or after `offset`.
+pub(super) fn corrupt(segment: &Segment, offset: i64) -> ReadError {
+    ReadError::Corrupt {
+        offset,
+        path: segment.log_path(),
+    }
+}
+
+fn is_resident(contents: &Contents, range: Range<usize>) -> bool {
+    contents.mapping.is_hot(&range) || contents.mapping.is_resident(range)
+}
+
+impl Read {
+    fn empty() -> Self {
+        Self {
+            records: Bytes::new(),
+            resident: true,
+        }
+    }
+}

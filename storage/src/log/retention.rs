@@ -1,0 +1,163 @@
+//! Letting go of the oldest records: by request, by age, by size; and of the whole log.
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Log;
+use super::writer::Writer;
+use crate::error::failed;
+use crate::hold::Hold;
+use crate::segment::Segment;
+use crate::{LogConfig, ReadError, StorageError, atomic_file, data_dir, reaper, services};
+
+impl Log {
+    /// Moves the log start offset up to `offset` (at most the end) and frees what lies below.
+    /// Returns the new log start offset.
+    pub fn delete_records(&self, offset: i64) -> Result<i64, ReadError> {
+        let _maintenance = self.maintenance.hold();
+        if self.is_closed() {
+            return Err(ReadError::Closed);
+        }
+        let (start, end) = (self.start_offset(), self.end_offset());
+        if offset > end {
+            return Err(ReadError::OutOfRange { offset, start, end });
+        }
+        if offset <= start {
+            return Ok(start);
+        }
+        self.start.store(offset, Ordering::Release);
+        // Durable before a file is unlinked: what was deleted does not come back.
+        if let Err(error) = self.services.checkpoint_starts() {
+            self.start.store(start, Ordering::Release);
+            return Err(error.into());
+        }
+        let mut writer = self.writer.hold();
+        if offset == self.end_offset() {
+            self.roll(&mut writer, services::wall_clock_ms())?;
+            atomic_file::sync_dir(&self.dir)?;
+        }
+        let segments = self.segments.all();
+        let whole = segments
+            .windows(2)
+            .take_while(|pair| pair[1].base_offset() <= offset)
+            .count();
+        self.drop_oldest(&mut writer, whole, offset);
+        Ok(offset)
+    }
+
+    /// Takes the oldest segments out of the list and their files off the disk, and moves the log
+    /// start offset up to `start` at least. Slices that readers hold stay good.
+    ///
+    /// There is no delay (`file.delete.delay.ms`): Kafka's readers need the files, ours do not.
+    fn drop_oldest(&self, writer: &mut Writer, count: usize, start: i64) {
+        let dropped = self.segments.drop_first(count);
+        let start = start.max(self.segments.first_base_offset());
+        self.start.fetch_max(start, Ordering::AcqRel);
+        self.epochs.hold().trim_start(start);
+        let is_dropped = |segment: &Arc<Segment>| {
+            let base_offset = segment.base_offset();
+            dropped.iter().any(|d| d.base_offset() == base_offset)
+        };
+        writer.unflushed.retain(|segment| !is_dropped(segment));
+        writer.unsynced.retain(|segment| !is_dropped(segment));
+        if !dropped.is_empty() {
+            reaper::unlink(dropped.iter().flat_map(|segment| segment.paths()).collect());
+        }
+    }
+
+    /// Deletes segments past `retention.ms` and `retention.bytes`. After a jump of the clock,
+    /// `cautious` lets go of one segment at a time only.
+    pub(crate) fn apply_retention(&self, now_ms: i64, cautious: bool) -> Result<(), StorageError> {
+        let config = self.config();
+        if !config.cleanup.delete || (config.retention_ms < 0 && config.retention_bytes < 0) {
+            return Ok(());
+        }
+        let count = self.count_expired(&config, now_ms, cautious);
+        if count == 0 {
+            return Ok(());
+        }
+        let _maintenance = self.maintenance.hold();
+        let mut writer = self.writer.hold();
+        if self.check_writable().is_err() {
+            return Ok(());
+        }
+        let before = self.start_offset();
+        if count == self.segments.count() {
+            // Nothing but the end of the log is left: a new segment's name keeps it.
+            self.roll(&mut writer, now_ms)?;
+            atomic_file::sync_dir(&self.dir)?;
+        }
+        self.drop_oldest(&mut writer, count, before);
+        let start = self.start_offset();
+        drop(writer);
+        if start != before {
+            tracing::info!(
+                topic = self.key.0,
+                partition = self.key.1,
+                start,
+                segments = count,
+                "retention moved the log start offset"
+            );
+            self.tell(|observer| observer.start_moved(start));
+        }
+        Ok(())
+    }
+
+    fn count_expired(&self, config: &LogConfig, now_ms: i64, cautious: bool) -> usize {
+        let segments = self.segments.all();
+        let old = |segment: &Segment| {
+            config.retention_ms >= 0
+                && now_ms.saturating_sub(segment.newest_ms()) > config.retention_ms
+        };
+        let by_time = segments
+            .iter()
+            .take_while(|segment| segment.size() > 0 && old(segment))
+            .count();
+        let by_time = if cautious { by_time.min(1) } else { by_time };
+        let mut by_size = 0;
+        if let Ok(limit) = u64::try_from(config.retention_bytes) {
+            let mut left = self.segments.size_bytes();
+            for segment in &segments[..segments.len() - 1] {
+                if left.saturating_sub(segment.size()) < limit {
+                    break;
+                }
+                left -= segment.size();
+                by_size += 1;
+            }
+        }
+        by_time.max(by_size)
+    }
+
+    /// Forgets producers that wrote nothing for long.
+    pub(crate) fn expire_producers(&self, now_ms: i64) {
+        let expiration_ms = self.services.options.producer_id_expiration_ms;
+        self.writer.hold().producers.expire(now_ms, expiration_ms);
+    }
+
+    /// Unmaps sealed segments that no one read lately.
+    pub(crate) fn release_idle(&self) {
+        self.segments.release_idle();
+    }
+
+    /// The entry of this log in the checkpoint of log start offsets, if the files do not tell it.
+    pub(crate) fn checkpointed_start(&self) -> Option<i64> {
+        let start = self.start_offset();
+        (start > self.segments.first_base_offset()).then_some(start)
+    }
+
+    /// Closes the log for good and takes its folder away.
+    pub(crate) fn delete(&self) -> Result<(), StorageError> {
+        let _maintenance = self.maintenance.hold();
+        let mut writer = self.writer.hold();
+        self.closed.store(true, Ordering::Release);
+        writer.open = None;
+        let deleted = self
+            .dir
+            .with_file_name(data_dir::deleted_name(&self.key.0, self.key.1));
+        fs::rename(&self.dir, &deleted).map_err(failed("rename", &self.dir))?;
+        // Before the topic's name can be used again.
+        atomic_file::sync_parent(&self.dir)?;
+        reaper::remove_dir(deleted);
+        Ok(())
+    }
+}

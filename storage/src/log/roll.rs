@@ -1,0 +1,169 @@
+//! Room for the next append: the active segment is opened, filled and rolled.
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use protocol::record::BatchHeader;
+
+use super::Log;
+use super::validate::Checked;
+use super::writer::{Open, Writer};
+use crate::hold::{Hold, HoldShared};
+use crate::segment::Segment;
+use crate::{AppendError, LogConfig, StorageError, atomic_file, producer_snapshot};
+
+impl Log {
+    /// Makes sure that `length` bytes can be appended to the active segment; rolls it if it is time.
+    /// Tells whether it did.
+    pub(super) fn make_room(
+        &self,
+        writer: &mut Writer,
+        config: &LogConfig,
+        length: usize,
+        checked: &Checked,
+        now_ms: i64,
+    ) -> Result<bool, AppendError> {
+        let full = |error| self.full_or(error);
+        self.activate(writer, config).map_err(full)?;
+        let mut rolled = false;
+        if self.must_roll(writer, config, length, checked) {
+            rolled = self.roll(writer, now_ms).map_err(full)?;
+            self.activate(writer, config).map_err(full)?;
+        }
+        let open = writer.open.as_mut().expect("just activated");
+        if open.tail.room() < length {
+            // Empty, but mapped when `segment.bytes` was smaller.
+            writer.open = None;
+            self.activate(writer, config).map_err(full)?;
+        }
+        let open = writer.open.as_mut().expect("just activated");
+        open.tail.reserve(length).map_err(|source| {
+            full(StorageError {
+                action: "reserve space in",
+                path: writer.active.log_path(),
+                source,
+            })
+        })?;
+        Ok(rolled)
+    }
+
+    /// A full disk (or quota, or file size limit) is a case of its own.
+    fn full_or(&self, error: StorageError) -> AppendError {
+        match error.source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                AppendError::Full(self.dir.clone())
+            }
+            _ => AppendError::Storage(error),
+        }
+    }
+
+    fn activate(&self, writer: &mut Writer, config: &LogConfig) -> Result<(), StorageError> {
+        if writer.open.is_some() {
+            return Ok(());
+        }
+        let (contents, tail, created) = writer.active.activate(config.segment_bytes)?;
+        writer.names_dirty |= created;
+        let first = BatchHeader::parse(contents.mapping.bytes()).ok();
+        writer.open = Some(Open {
+            contents,
+            tail,
+            first_timestamp: first.map(|header| header.max_timestamp),
+        });
+        Ok(())
+    }
+
+    /// As Apache Kafka's `LogSegment.shouldRoll`: by size, by time between the first batch and this
+    /// one, by full index, by an offset too far from the base offset.
+    fn must_roll(
+        &self,
+        writer: &Writer,
+        config: &LogConfig,
+        length: usize,
+        checked: &Checked,
+    ) -> bool {
+        let size = writer.active.size();
+        if size == 0 {
+            return false;
+        }
+        let open = writer.open.as_ref().expect("activated before");
+        let last_relative = self.end_offset() + checked.span - 1 - writer.active.base_offset();
+        let waited = match open.first_timestamp {
+            Some(first) if first >= 0 && checked.max_timestamp >= 0 => {
+                checked.max_timestamp.saturating_sub(first)
+            }
+            _ => 0,
+        };
+        size + length as u64 > u64::from(config.segment_bytes)
+            || open.tail.room() < length
+            || waited > config.segment_ms
+            || last_relative > i64::from(i32::MAX)
+            || open
+                .contents
+                .indexes
+                .shared()
+                .is_full(config.segment_index_bytes)
+    }
+
+    /// Seals the active segment and begins a new one at the log end offset. Nothing happens to an
+    /// empty one. Tells whether it did.
+    pub(super) fn roll(&self, writer: &mut Writer, now_ms: i64) -> Result<bool, StorageError> {
+        if writer.active.size() == 0 {
+            return Ok(false);
+        }
+        let end_offset = self.end_offset();
+        // First what can fail: without a new segment the old one stays active.
+        let next = Arc::new(Segment::create(&self.dir, end_offset)?);
+        writer.names_dirty = true;
+        let sealed = std::mem::replace(&mut writer.active, Arc::clone(&next));
+        writer.open = None;
+        if let Err(error) = sealed.write_indexes() {
+            tracing::warn!(%error, "an index is not written; it will be built from the batches");
+        }
+        writer.unsynced.push(Arc::clone(&sealed));
+        writer.unflushed.push(sealed);
+        writer
+            .producers
+            .expire(now_ms, self.services.options.producer_id_expiration_ms);
+        self.write_snapshot(writer, end_offset);
+        self.segments.push(next);
+        Ok(true)
+    }
+
+    /// Writes the producers as of `offset`. One that fails costs time at the next start only.
+    pub(super) fn write_snapshot(&self, writer: &mut Writer, offset: i64) {
+        if writer.snapshot_offset == Some(offset) {
+            return;
+        }
+        let path = self.dir.join(crate::segment::file_name(offset, "snapshot"));
+        let content = producer_snapshot::encode(&writer.producers);
+        if let Err(error) = atomic_file::replace_unsynced(&path, &content) {
+            tracing::warn!(%error, "a producer snapshot is not written");
+            return;
+        }
+        // One from a clean shutdown belongs to no segment and goes when there is a newer one.
+        if let Some(old) = writer.snapshot_offset.replace(offset)
+            && self
+                .segments
+                .holding(old)
+                .is_none_or(|segment| segment.base_offset() != old)
+        {
+            let _ = atomic_file::remove(&self.dir.join(crate::segment::file_name(old, "snapshot")));
+        }
+    }
+
+    /// Rolls the active segment when its first record is older than `segment.ms`.
+    pub(crate) fn roll_if_idle(&self, now_ms: i64) -> Result<(), StorageError> {
+        let config = self.config();
+        let mut writer = self.writer.hold();
+        let first = writer.active.first_append_ms();
+        let due = first >= 0 && now_ms.saturating_sub(first) > config.segment_ms;
+        if !due || self.check_writable().is_err() {
+            return Ok(());
+        }
+        let rolled = self.roll(&mut writer, now_ms)?;
+        drop(writer);
+        if rolled {
+            self.request_flush();
+        }
+        Ok(())
+    }
+}

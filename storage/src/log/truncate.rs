@@ -1,0 +1,144 @@
+//! Cutting the end of a log off.
+use std::fs::{self, File};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Log;
+use super::writer::Writer;
+use crate::error::failed;
+use crate::hold::Hold;
+use crate::recovery;
+use crate::segment::{Contents, Indexes, Segment};
+use crate::{StorageError, atomic_file};
+
+impl Log {
+    /// Cuts everything at and after `offset`. A batch goes as a whole: the new end is the base
+    /// offset of the first one cut.
+    ///
+    /// Readers may hold slices past the cut, so no file is shortened: the segment is copied up to
+    /// the cut and takes the old one's name.
+    pub fn truncate(&self, offset: i64) -> Result<(), StorageError> {
+        if offset >= self.end_offset() {
+            return Ok(());
+        }
+        let _maintenance = self.maintenance.hold();
+        // From here on all files are as long as their batches, and no tail is open.
+        self.flush_held()?;
+        let mut writer = self.writer.hold();
+        if self.is_closed() {
+            return Ok(());
+        }
+        writer.open = None;
+        // Appends that came in between.
+        for segment in std::mem::take(&mut writer.unflushed) {
+            segment.seal()?;
+        }
+        writer.active.seal()?;
+        self.lower_recovery_point(offset)?;
+        let (kept, end_offset) = self.cut(offset)?;
+        atomic_file::sync_dir(&self.dir)?;
+        self.reset_to(&mut writer, kept, end_offset)
+    }
+
+    /// What lies above is not vouched for any more, before it goes.
+    fn lower_recovery_point(&self, offset: i64) -> Result<(), StorageError> {
+        self.recovery_point.fetch_min(offset, Ordering::AcqRel);
+        self.services.checkpoint_recovery_points()
+    }
+
+    /// Removes segments above the cut, the last one first, and shortens the one that it goes
+    /// through. Returns the segments that are left and the new end.
+    fn cut(&self, offset: i64) -> Result<(Vec<Arc<Segment>>, i64), StorageError> {
+        let mut kept = self.segments.all();
+        while let Some(segment) = kept.pop_if(|segment| segment.base_offset() >= offset) {
+            for path in segment.paths() {
+                atomic_file::remove(&path)?;
+            }
+        }
+        let Some(last) = kept.pop() else {
+            let offset = offset.max(0);
+            let fresh = Segment::create(&self.dir, offset)?;
+            return Ok((vec![Arc::new(fresh)], offset));
+        };
+        if last.size() == 0 {
+            let end_offset = last.base_offset();
+            kept.push(last);
+            return Ok((kept, end_offset));
+        }
+        let contents = last.contents()?;
+        let (position, end_offset) = cut_position(&contents, &last, offset);
+        if position < contents.mapping.published() {
+            kept.push(Arc::new(self.shorten(&last, &contents, position)?));
+        } else {
+            kept.push(last);
+        }
+        Ok((kept, end_offset))
+    }
+
+    fn shorten(
+        &self,
+        segment: &Segment,
+        contents: &Contents,
+        position: usize,
+    ) -> Result<Segment, StorageError> {
+        let path = segment.log_path();
+        let copy = path.with_extension("log.tmp");
+        File::create(&copy)
+            .and_then(|mut file| {
+                file.write_all(&contents.mapping.bytes()[..position])?;
+                file.sync_all()
+            })
+            .map_err(failed("write", &copy))?;
+        // An index without its file is built again from the batches.
+        atomic_file::remove(&segment.path("index"))?;
+        atomic_file::remove(&segment.path("timeindex"))?;
+        fs::rename(&copy, &path).map_err(failed("rename", &copy))?;
+        let short = Segment::existing(&self.dir, segment.base_offset())?;
+        let interval = self.config().index_interval_bytes;
+        let indexes = Indexes::scan(
+            segment.base_offset(),
+            &contents.mapping.bytes()[..position],
+            interval,
+        );
+        short.load_with(indexes)?;
+        Ok(short)
+    }
+
+    fn reset_to(
+        &self,
+        writer: &mut Writer,
+        kept: Vec<Arc<Segment>>,
+        end_offset: i64,
+    ) -> Result<(), StorageError> {
+        self.end.store(end_offset, Ordering::Release);
+        self.start.fetch_min(end_offset, Ordering::AcqRel);
+        self.flushed.store(end_offset, Ordering::Release);
+        self.recovery_point.fetch_min(end_offset, Ordering::AcqRel);
+        let mut epochs = self.epochs.hold();
+        epochs.truncate(end_offset);
+        writer.leader_epoch = epochs.latest();
+        drop(epochs);
+        let restored = recovery::producers(&self.dir, &kept, end_offset)?;
+        writer.producers = restored.producers;
+        writer.snapshot_offset = restored.snapshot_offset;
+        writer.active = Arc::clone(kept.last().expect("cut leaves one"));
+        writer.unflushed.clear();
+        writer.unsynced.clear();
+        self.segments.replace(kept);
+        Ok(())
+    }
+}
+
+/// Where the first batch that reaches `offset` starts, and the log end offset without it.
+fn cut_position(contents: &Contents, segment: &Segment, offset: i64) -> (usize, i64) {
+    let bytes = contents.mapping.bytes();
+    let mut end_offset = segment.base_offset();
+    for found in crate::batches::good_batches(bytes, 0, segment.base_offset()) {
+        if found.header.last_offset() >= offset {
+            return (found.position, found.header.base_offset);
+        }
+        end_offset = found.header.last_offset() + 1;
+    }
+    (bytes.len(), end_offset)
+}

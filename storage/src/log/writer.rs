@@ -1,0 +1,59 @@
+//! What the writer of a log holds: the open end of the active segment and what each append updates.
+use std::sync::Arc;
+
+use crate::mapping::Tail;
+use crate::producer_state::Producers;
+use crate::recovery::Recovered;
+use crate::segment::{Contents, Segment};
+
+/// The state under the writer's lock.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// The last segment.
+    pub(super) active: Arc<Segment>,
+    /// Its open end, from the first append on: an idle log has no mapping and no file open.
+    pub(super) open: Option<Open>,
+    /// Producers as of the log end offset.
+    pub(super) producers: Producers,
+    /// Offset of the newest producer snapshot.
+    pub(super) snapshot_offset: Option<i64>,
+    /// Leader epoch of the last batch.
+    pub(super) leader_epoch: i32,
+    /// Sealed segments that are not durable yet.
+    pub(super) unflushed: Vec<Arc<Segment>>,
+    /// Sealed segments whose index files are not durable yet.
+    pub(super) unsynced: Vec<Arc<Segment>>,
+    /// Whether files were created since the partition folder was last synced.
+    pub(super) names_dirty: bool,
+    /// Records since the last flush began.
+    pub(super) unflushed_records: i64,
+}
+
+/// The open end of the active segment.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// The segment in memory.
+    pub(super) contents: Arc<Contents>,
+    /// Where appends go.
+    pub(super) tail: Tail,
+    /// Largest timestamp of the first batch, from which `segment.ms` counts.
+    pub(super) first_timestamp: Option<i64>,
+}
+
+impl Writer {
+    /// As recovery left the log.
+    pub(super) fn new(recovered: &Recovered) -> Self {
+        let active = recovered.segments.last().expect("a log has a segment");
+        Self {
+            active: Arc::clone(active),
+            open: None,
+            producers: recovered.producers.clone(),
+            snapshot_offset: recovered.snapshot_offset,
+            leader_epoch: recovered.epochs.latest(),
+            unflushed: Vec::new(),
+            unsynced: Vec::new(),
+            names_dirty: false,
+            unflushed_records: 0,
+        }
+    }
+}

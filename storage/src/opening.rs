@@ -1,0 +1,168 @@
+//! Opening all logs of a data directory, several at once.
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::checkpoint::{self, Checkpoint, PartitionKey};
+use crate::data_dir::{self, LOG_STARTS, RECOVERY_POINTS};
+use crate::error::failed;
+use crate::hold::{Hold, HoldShared};
+use crate::recovery::{self, Known};
+use crate::services::Services;
+use crate::{Log, LogConfig, PartitionDir, Recovery, StorageError, partition_metadata, reaper};
+
+/// Offsets per partition as the checkpoint files tell them.
+struct Checkpoints {
+    /// `None`: the file is damaged.
+    recovery_points: Option<HashMap<PartitionKey, i64>>,
+    starts: HashMap<PartitionKey, i64>,
+}
+
+/// Opens every partition folder, and enters the logs in the list of `services`.
+pub(crate) fn open_all(
+    services: &Arc<Services>,
+    default_config: &LogConfig,
+    clean: bool,
+) -> Result<Recovery, StorageError> {
+    let data_dir = &services.options.data_dir;
+    let checkpoints = read_checkpoints(data_dir)?;
+    let folders = list_partitions(data_dir)?;
+    let recovery = Mutex::new(Recovery {
+        clean,
+        ..Recovery::default()
+    });
+    let failure = Mutex::new(None);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((key, dir)) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let known = checkpoints.of(key, clean, default_config);
+            match open_one(services, key, dir, default_config, known) {
+                Ok(opened) => recovery.hold().add(opened),
+                Err(error) => *failure.hold() = Some(error),
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(folders.len());
+    if threads <= 1 {
+        work();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(work);
+            }
+        });
+    }
+    if let Some(error) = failure.hold().take() {
+        return Err(error);
+    }
+    let mut recovery = std::mem::take(&mut *recovery.hold());
+    recovery
+        .partitions
+        .sort_unstable_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    Ok(recovery)
+}
+
+impl Checkpoints {
+    fn of(&self, key: &PartitionKey, clean: bool, config: &LogConfig) -> Known {
+        let points = self.recovery_points.as_ref();
+        Known {
+            clean,
+            recovery_point: points.map(|points| points.get(key).copied().unwrap_or_default()),
+            start: self.starts.get(key).copied().unwrap_or_default(),
+            index_interval_bytes: config.index_interval_bytes,
+        }
+    }
+}
+
+fn read_checkpoints(data_dir: &Path) -> Result<Checkpoints, StorageError> {
+    let recovery_points = match checkpoint::read_offsets(&data_dir.join(RECOVERY_POINTS))? {
+        Checkpoint::Entries(points) => Some(points),
+        Checkpoint::Absent => Some(HashMap::new()),
+        Checkpoint::Damaged => {
+            tracing::warn!("{RECOVERY_POINTS} is damaged: the last segment of each log is checked");
+            None
+        }
+    };
+    let starts = match checkpoint::read_offsets(&data_dir.join(LOG_STARTS))? {
+        Checkpoint::Entries(starts) => starts,
+        Checkpoint::Absent => HashMap::new(),
+        Checkpoint::Damaged => {
+            tracing::error!("{LOG_STARTS} is damaged: deleted records may be seen again");
+            HashMap::new()
+        }
+    };
+    Ok(Checkpoints {
+        recovery_points,
+        starts,
+    })
+}
+
+/// The partition folders; those of deleted partitions go.
+fn list_partitions(data_dir: &Path) -> Result<Vec<(PartitionKey, PathBuf)>, StorageError> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(data_dir).map_err(failed("read", data_dir))? {
+        let entry = entry.map_err(failed("read", data_dir))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        if data_dir::is_deleted_name(name) {
+            reaper::remove_dir(entry.path());
+        } else if let Some(key) = data_dir::parse_partition_name(name) {
+            folders.push((key, entry.path()));
+        }
+    }
+    Ok(folders)
+}
+
+struct Opened {
+    partition: PartitionDir,
+    scanned_batches: u64,
+    truncated_bytes: u64,
+}
+
+fn open_one(
+    services: &Arc<Services>,
+    key: &PartitionKey,
+    dir: &Path,
+    config: &LogConfig,
+    known: Known,
+) -> Result<Opened, StorageError> {
+    let recovered = recovery::open(dir, known)?;
+    let (scanned_batches, truncated_bytes) = (recovered.scanned_batches, recovered.truncated_bytes);
+    let log = Log::new(
+        key.clone(),
+        dir,
+        config.clone(),
+        Arc::clone(services),
+        recovered,
+    );
+    services
+        .logs
+        .exclusive()
+        .insert(key.clone(), Arc::clone(&log));
+    let (topic, partition) = key.clone();
+    Ok(Opened {
+        partition: PartitionDir {
+            topic,
+            partition,
+            topic_id: partition_metadata::read(dir)?,
+            log,
+        },
+        scanned_batches,
+        truncated_bytes,
+    })
+}
+
+impl Recovery {
+    fn add(&mut self, opened: Opened) {
+        self.partitions.push(opened.partition);
+        self.scanned_batches += opened.scanned_batches;
+        self.truncated_bytes += opened.truncated_bytes;
+    }
+}

@@ -1,0 +1,338 @@
+//! Producers of one log: ids, epochs, sequences and the last five batches of each, which is what
+//! deduplication needs (KIP-98; Apache Kafka's `ProducerStateManager`).
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use protocol::record::{self, BatchHeader, HEADER_LEN};
+
+use crate::{AppendError, ProducerInfo};
+
+/// How many batches of a producer are remembered; clients have no more in flight.
+const REMEMBERED: usize = 5;
+
+/// One remembered batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProducedBatch {
+    /// Sequence of its last record.
+    pub(crate) last_sequence: i32,
+    /// Offset of its last record.
+    pub(crate) last_offset: i64,
+    /// Its records less one.
+    pub(crate) offset_delta: i32,
+    /// Its largest timestamp, epoch ms.
+    pub(crate) timestamp: i64,
+}
+
+impl ProducedBatch {
+    fn of(header: &BatchHeader) -> Self {
+        Self {
+            last_sequence: header.last_sequence(),
+            last_offset: header.last_offset(),
+            offset_delta: header.last_offset_delta,
+            timestamp: header.max_timestamp,
+        }
+    }
+
+    /// Offset of its first record.
+    pub(crate) fn base_offset(&self) -> i64 {
+        self.last_offset - i64::from(self.offset_delta)
+    }
+
+    fn is(&self, header: &BatchHeader) -> bool {
+        self.last_sequence == header.last_sequence()
+            && self.offset_delta == header.last_offset_delta
+    }
+}
+
+/// One producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Producer {
+    /// Its epoch.
+    pub(crate) epoch: i16,
+    /// Epoch of the coordinator that wrote its last marker, -1 without one.
+    pub(crate) coordinator_epoch: i32,
+    /// Timestamp of its last batch or marker, epoch ms.
+    pub(crate) last_timestamp: i64,
+    /// First offset of its open transaction.
+    pub(crate) transaction_start: Option<i64>,
+    /// The newest last; at most [`REMEMBERED`], all of its epoch.
+    batches: Vec<ProducedBatch>,
+}
+
+impl Producer {
+    /// As a snapshot tells it.
+    pub(crate) fn restored(
+        epoch: i16,
+        coordinator_epoch: i32,
+        last_timestamp: i64,
+        transaction_start: Option<i64>,
+        last_batch: Option<ProducedBatch>,
+    ) -> Self {
+        Self {
+            epoch,
+            coordinator_epoch,
+            last_timestamp,
+            transaction_start,
+            batches: last_batch.into_iter().collect(),
+        }
+    }
+
+    /// The newest batch of its epoch.
+    pub(crate) fn last_batch(&self) -> Option<&ProducedBatch> {
+        self.batches.last()
+    }
+
+    fn remember(&mut self, batch: ProducedBatch) {
+        if self.batches.len() == REMEMBERED {
+            self.batches.remove(0);
+        }
+        self.batches.push(batch);
+    }
+}
+
+/// What a producer's batch is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sequence {
+    /// The next one.
+    Next,
+    /// One that was appended before.
+    Duplicate(ProducedBatch),
+}
+
+/// What a transaction marker says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marker {
+    /// Epoch of the coordinator that wrote it.
+    pub(crate) coordinator_epoch: i32,
+}
+
+impl Marker {
+    /// What a control batch at the start of `batch` says, if it is a transaction marker.
+    pub(crate) fn read(header: &BatchHeader, batch: &[u8]) -> Option<Self> {
+        if !header.attributes.is_control() {
+            return None;
+        }
+        let body = batch.get(HEADER_LEN..header.size())?;
+        let record = record::records(header, body).next()?.ok()?;
+        // Key: version, type (0 abort, 1 commit). Value: version, coordinator epoch.
+        let kind: &[u8; 2] = record.key?.get(2..)?.first_chunk()?;
+        let epoch: &[u8; 4] = record.value?.get(2..)?.first_chunk()?;
+        matches!(i16::from_be_bytes(*kind), 0 | 1).then(|| Self {
+            coordinator_epoch: i32::from_be_bytes(*epoch),
+        })
+    }
+}
+
+/// All producers of a log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Producers {
+    by_id: HashMap<i64, Producer>,
+}
+
+impl Producers {
+    /// Judges a client's batch by its producer id, epoch and sequence.
+    pub(crate) fn check(&self, header: &BatchHeader) -> Result<Sequence, AppendError> {
+        let Some(producer) = self.by_id.get(&header.producer_id) else {
+            // Its state expired or was deleted with its records: any first sequence will do.
+            return Ok(Sequence::Next);
+        };
+        let producer_id = header.producer_id;
+        if header.producer_epoch < producer.epoch {
+            return Err(AppendError::FencedProducer {
+                producer_id,
+                current: producer.epoch,
+                got: header.producer_epoch,
+            });
+        }
+        let expected = if header.producer_epoch > producer.epoch {
+            0
+        } else {
+            if let Some(batch) = producer.batches.iter().find(|batch| batch.is(header)) {
+                return Ok(Sequence::Duplicate(*batch));
+            }
+            match producer.last_batch() {
+                Some(batch) => batch.last_sequence.wrapping_add(1) & i32::MAX,
+                // Only a marker of this epoch so far.
+                None => 0,
+            }
+        };
+        if header.base_sequence != expected {
+            return Err(AppendError::OutOfOrderSequence {
+                producer_id,
+                expected,
+                got: header.base_sequence,
+            });
+        }
+        Ok(Sequence::Next)
+    }
+
+    /// Notes a batch that is in the log, with what it says if it is a transaction marker.
+    pub(crate) fn apply(&mut self, header: &BatchHeader, marker: Option<Marker>) {
+        if header.producer_id < 0 {
+            return;
+        }
+        let producer = match self.by_id.entry(header.producer_id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Producer::restored(
+                header.producer_epoch,
+                -1,
+                -1,
+                None,
+                None,
+            )),
+        };
+        if producer.epoch != header.producer_epoch {
+            producer.epoch = header.producer_epoch;
+            producer.batches.clear();
+        }
+        producer.last_timestamp = header.max_timestamp;
+        if let Some(marker) = marker {
+            producer.coordinator_epoch = marker.coordinator_epoch;
+            producer.transaction_start = None;
+            return;
+        }
+        if header.attributes.is_control() {
+            return;
+        }
+        if header.base_sequence >= 0 {
+            producer.remember(ProducedBatch::of(header));
+        }
+        if header.attributes.is_transactional() {
+            producer.transaction_start.get_or_insert(header.base_offset);
+        }
+    }
+
+    /// Puts a producer back as a snapshot tells it.
+    pub(crate) fn restore(&mut self, producer_id: i64, producer: Producer) {
+        self.by_id.insert(producer_id, producer);
+    }
+
+    /// Forgets producers that wrote nothing for `expiration_ms` and have no open transaction.
+    pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.by_id.retain(|_, producer| {
+            producer.transaction_start.is_some()
+                || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
+        });
+    }
+
+    /// Producers by id, in no order.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (i64, &Producer)> {
+        self.by_id.iter().map(|(id, producer)| (*id, producer))
+    }
+
+    /// What may be told of each, by rising id.
+    pub(crate) fn describe(&self) -> Vec<ProducerInfo> {
+        let mut infos: Vec<ProducerInfo> = self
+            .iter()
+            .map(|(producer_id, producer)| ProducerInfo {
+                producer_id,
+                producer_epoch: producer.epoch,
+                last_sequence: producer.last_batch().map_or(-1, |b| b.last_sequence),
+                last_timestamp: producer.last_timestamp,
+                coordinator_epoch: producer.coordinator_epoch,
+                transaction_start_offset: producer.transaction_start.unwrap_or(-1),
+            })
+            .collect();
+        infos.sort_unstable_by_key(|info| info.producer_id);
+        infos
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::record::BatchBuilder;
+
+    fn header(epoch: i16, base_sequence: i32, records: usize, base_offset: i64) -> BatchHeader {
+        let mut builder = BatchBuilder::new()
+            .producer(7, epoch, base_sequence)
+            .base_offset(base_offset);
+        for _ in 0..records {
+            builder.push(0, None, None);
+        }
+        BatchHeader::parse(&builder.build()).unwrap()
+    }
+
+    fn expected(result: Result<Sequence, AppendError>) -> i32 {
+        match result {
+            Err(AppendError::OutOfOrderSequence { expected, .. }) => expected,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_unknown_producer_may_begin_anywhere() {
+        let producers = Producers::default();
+        assert_eq!(
+            producers.check(&header(3, 77, 1, 0)).unwrap(),
+            Sequence::Next
+        );
+    }
+
+    #[test]
+    fn sequences_wrap() {
+        let mut producers = Producers::default();
+        producers.apply(&header(0, i32::MAX - 1, 2, 0), None);
+        assert_eq!(
+            producers.check(&header(0, 0, 1, 0)).unwrap(),
+            Sequence::Next
+        );
+        assert_eq!(expected(producers.check(&header(0, 1, 1, 0))), 0);
+        // A batch across the wrap: MAX-1, MAX, 0, 1.
+        let mut producers = Producers::default();
+        producers.apply(&header(0, i32::MAX - 1, 4, 0), None);
+        assert_eq!(
+            producers.check(&header(0, 2, 1, 0)).unwrap(),
+            Sequence::Next
+        );
+        let again = producers.check(&header(0, i32::MAX - 1, 4, 0)).unwrap();
+        assert!(matches!(again, Sequence::Duplicate(batch) if batch.base_offset() == 0));
+    }
+
+    #[test]
+    fn only_the_last_five_batches_are_duplicates() {
+        let mut producers = Producers::default();
+        for i in 0..6 {
+            producers.apply(&header(0, i, 1, i64::from(i) + 100), None);
+        }
+        for i in 1..6 {
+            match producers.check(&header(0, i, 1, 0)).unwrap() {
+                Sequence::Duplicate(batch) => assert_eq!(batch.base_offset(), i64::from(i) + 100),
+                Sequence::Next => panic!("batch {i} is a duplicate"),
+            }
+        }
+        assert_eq!(expected(producers.check(&header(0, 0, 1, 0))), 6);
+    }
+
+    #[test]
+    fn a_new_epoch_starts_at_zero_and_fences_the_old_one() {
+        let mut producers = Producers::default();
+        producers.apply(&header(1, 5, 1, 0), None);
+        assert_eq!(expected(producers.check(&header(2, 6, 1, 0))), 0);
+        assert_eq!(
+            producers.check(&header(2, 0, 1, 0)).unwrap(),
+            Sequence::Next
+        );
+        let fenced = producers.check(&header(0, 6, 1, 0));
+        assert!(matches!(
+            fenced,
+            Err(AppendError::FencedProducer {
+                current: 1,
+                got: 0,
+                ..
+            })
+        ));
+        producers.apply(&header(2, 0, 1, 1), None);
+        assert_eq!(expected(producers.check(&header(2, 6, 1, 0))), 1);
+    }
+
+    #[test]
+    fn producers_expire_unless_a_transaction_is_open() {
+        let mut producers = Producers::default();
+        producers.apply(&header(0, 0, 1, 0), None);
+        producers.expire(1000, 1001);
+        assert_eq!(producers.describe().len(), 1);
+        producers.expire(1000, 1000);
+        assert_eq!(producers.describe().len(), 0);
+    }
+}

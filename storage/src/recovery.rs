@@ -1,0 +1,403 @@
+//! Opening the folder of one partition: what was closed in order is trusted; after a crash, what
+//! lies above the recovery point is checked batch by batch.
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use protocol::record::verify;
+
+use crate::StorageError;
+use crate::atomic_file;
+use crate::batches::{self, Found, Walk};
+use crate::error::failed;
+use crate::leader_epochs::LeaderEpochs;
+use crate::mapping::Mapping;
+use crate::producer_snapshot;
+use crate::producer_state::{Marker, Producers};
+use crate::segment::{Indexes, Segment, file_name};
+
+/// What is known of a log before its folder is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    /// Whether the last shutdown was clean.
+    pub(crate) clean: bool,
+    /// Everything below is durable and whole; `None` if that cannot be told any more.
+    pub(crate) recovery_point: Option<i64>,
+    /// The log start offset, unless the first segment's is above.
+    pub(crate) start: i64,
+    /// `index.interval.bytes` for indexes that are built again.
+    pub(crate) index_interval_bytes: u32,
+}
+
+/// A log as it was found.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// At least one.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// Producers as of the end.
+    pub(crate) producers: Producers,
+    /// Offset of the newest snapshot.
+    pub(crate) snapshot_offset: Option<i64>,
+    /// Leader epochs up to the end.
+    pub(crate) epochs: LeaderEpochs,
+    /// Log start offset.
+    pub(crate) start: i64,
+    /// Log end offset.
+    pub(crate) end: i64,
+    /// Batches whose checksum was verified.
+    pub(crate) scanned_batches: u64,
+    /// Bytes cut off, apart from zeros.
+    pub(crate) truncated_bytes: u64,
+}
+
+impl Recovered {
+    /// A log without records in the new folder `dir`.
+    pub(crate) fn fresh(dir: &Path) -> Self {
+        Self {
+            segments: vec![Arc::new(Segment::new(dir, 0))],
+            producers: Producers::default(),
+            snapshot_offset: None,
+            epochs: LeaderEpochs::empty(dir),
+            start: 0,
+            end: 0,
+            scanned_batches: 0,
+            truncated_bytes: 0,
+        }
+    }
+}
+
+/// Opens the partition folder `dir`.
+pub(crate) fn open(dir: &Path, known: Known) -> Result<Recovered, StorageError> {
+    let mut bases = list(dir)?.logs;
+    while bases.len() > 1 && bases[1] <= known.start {
+        // Deleted, but the crash was faster than the unlinking.
+        for path in Segment::new(dir, bases.remove(0)).paths() {
+            atomic_file::remove(&path)?;
+        }
+    }
+    let mut opened = Opening {
+        dir,
+        known,
+        recovered: Recovered::fresh(dir),
+    };
+    opened.recovered.segments.clear();
+    opened.recovered.epochs = LeaderEpochs::load(dir)?;
+    if known.clean {
+        opened.trust(&bases)?;
+    } else {
+        opened.check(&bases)?;
+    }
+    opened.finish()
+}
+
+struct Opening<'a> {
+    dir: &'a Path,
+    known: Known,
+    recovered: Recovered,
+}
+
+impl Opening<'_> {
+    /// Takes segments as they are; only the end of the last one is looked at.
+    fn trust(&mut self, bases: &[i64]) -> Result<(), StorageError> {
+        let Some((&last, sealed)) = bases.split_last() else {
+            return Ok(());
+        };
+        for &base_offset in sealed {
+            self.push(Segment::existing(self.dir, base_offset)?);
+        }
+        let segment = Segment::existing(self.dir, last)?;
+        self.recovered.end = last;
+        if segment.size() > 0 {
+            let Some(end) = segment.contents()?.end_offset(last) else {
+                tracing::warn!(path = %segment.log_path().display(),
+                    "the end of a log that was closed in order is damaged");
+                let recovery_point = self.known.recovery_point.unwrap_or_default();
+                return self.scan(last, recovery_point).map(|_| ());
+            };
+            self.recovered.end = end;
+            segment.release();
+        }
+        self.push(segment);
+        Ok(())
+    }
+
+    /// Checks the segments from the one that holds the recovery point on.
+    fn check(&mut self, bases: &[i64]) -> Result<(), StorageError> {
+        let last = bases.last().copied().unwrap_or_default();
+        let recovery_point = self.known.recovery_point.unwrap_or(last);
+        let first = bases
+            .partition_point(|&base_offset| base_offset <= recovery_point)
+            .saturating_sub(1);
+        for &base_offset in &bases[..first.min(bases.len())] {
+            self.push(Segment::existing(self.dir, base_offset)?);
+        }
+        let mut torn = false;
+        for (i, &base_offset) in bases.iter().enumerate().skip(first) {
+            let gap = i > first && base_offset != self.recovered.end;
+            if torn || (gap && base_offset > recovery_point) {
+                torn = true;
+                self.set_aside(base_offset)?;
+                continue;
+            }
+            self.recovered.end = base_offset;
+            torn = self.scan(base_offset, recovery_point)?;
+            if let Some(segment) = self.recovered.segments.last()
+                && i + 1 < bases.len()
+            {
+                segment.write_indexes()?;
+                segment.sync_indexes()?;
+                segment.release();
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, segment: Segment) {
+        self.recovered.segments.push(Arc::new(segment));
+    }
+
+    /// Checks one segment and cuts it after its last good batch. Tells whether records were lost.
+    fn scan(&mut self, base_offset: i64, recovery_point: i64) -> Result<bool, StorageError> {
+        let path = self.dir.join(file_name(base_offset, "log"));
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(failed("open", &path))?;
+        let length = file.metadata().map_err(failed("inspect", &path))?.len();
+        let mapping = Mapping::readable(
+            file.try_clone().map_err(failed("open", &path))?,
+            length as usize,
+        )
+        .map_err(failed("map", &path))?;
+        let bytes = mapping.bytes();
+        let mut scan = Scan {
+            bytes,
+            position: 0,
+            next_offset: base_offset,
+            recovery_point,
+            batches: 0,
+        };
+        let mut indexes = Indexes::default();
+        while let Some(found) = scan.next_good() {
+            let header = &found.header;
+            let interval = self.known.index_interval_bytes;
+            indexes.note(base_offset, header, found.position, interval);
+            self.recovered
+                .epochs
+                .assign(header.leader_epoch, header.base_offset);
+        }
+        self.recovered.scanned_batches += scan.batches;
+        self.recovered.end = scan.next_offset;
+        let mut end = scan.position;
+        let mut lost = 0;
+        if scan.next_offset < recovery_point {
+            // Durable once, damaged since: stays where it is and is read as such. The log goes on in
+            // a new segment.
+            end = bytes.len();
+        } else if end < bytes.len() {
+            lost = keep_copy(&path, bytes, end)?;
+            file.set_len(end as u64).map_err(failed("cut", &path))?;
+        }
+        self.recovered.truncated_bytes += lost;
+        // What a crash of the process left in the page cache only is promised from now on.
+        file.sync_all().map_err(failed("sync", &path))?;
+        drop(mapping);
+        let segment = Segment::existing(self.dir, base_offset)?;
+        if end > 0 {
+            segment.load_with(indexes)?;
+        }
+        self.push(segment);
+        Ok(lost > 0)
+    }
+
+    /// Takes a segment after a torn one out of the log, and keeps its file.
+    fn set_aside(&mut self, base_offset: i64) -> Result<(), StorageError> {
+        let segment = Segment::existing(self.dir, base_offset)?;
+        let path = segment.log_path();
+        self.recovered.truncated_bytes += segment.size();
+        let aside = path.with_extension("log.corrupt");
+        tracing::warn!(path = %path.display(), "a segment after a torn one is set aside as .corrupt");
+        fs::rename(&path, &aside).map_err(failed("rename", &path))?;
+        atomic_file::remove(&segment.path("index"))?;
+        atomic_file::remove(&segment.path("timeindex"))
+    }
+
+    /// Sees to it that no offset is given out twice, and puts the producers back.
+    fn finish(mut self) -> Result<Recovered, StorageError> {
+        let recovery_point = self.known.recovery_point.unwrap_or_default();
+        let floor = self.known.start.max(recovery_point);
+        if self.recovered.end < floor {
+            if !self.recovered.segments.is_empty() {
+                tracing::error!(dir = %self.dir.display(), end = self.recovered.end, known = floor,
+                    "records that were durable are damaged or gone; the log goes on after them");
+            }
+            self.recovered.end = floor;
+            self.push(Segment::create(self.dir, floor)?);
+        }
+        if self.recovered.segments.is_empty() {
+            self.push(Segment::new(self.dir, self.recovered.end));
+        }
+        atomic_file::sync_dir(self.dir)?;
+        let mut recovered = self.recovered;
+        let first = recovered.segments[0].base_offset();
+        recovered.start = self.known.start.max(first);
+        recovered.epochs.truncate(recovered.end);
+        let restored = producers(self.dir, &recovered.segments, recovered.end)?;
+        recovered.producers = restored.producers;
+        recovered.snapshot_offset = restored.snapshot_offset;
+        Ok(recovered)
+    }
+}
+
+/// The walk of recovery over one segment.
+struct Scan<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    next_offset: i64,
+    recovery_point: i64,
+    batches: u64,
+}
+
+impl Scan<'_> {
+    /// The next batch that can stay. Below the recovery point damage is passed over, since what
+    /// comes after it was durable; above, it ends the log.
+    fn next_good(&mut self) -> Option<Found> {
+        let found = match Walk::new(self.bytes, self.position, self.next_offset).next()? {
+            Ok(found) if found.header.last_offset() < self.recovery_point => found,
+            Ok(found) if verify(&self.bytes[found.position..]).is_ok() => {
+                self.batches += 1;
+                found
+            }
+            _ if self.next_offset < self.recovery_point => {
+                batches::resync(self.bytes, self.position, self.next_offset)?
+            }
+            _ => return None,
+        };
+        self.position = found.end();
+        self.next_offset = found.header.last_offset() + 1;
+        Some(found)
+    }
+}
+
+/// Copies what is about to be cut off at `end`, unless it is zeros: space that was reserved and
+/// never written. Returns how many bytes that are.
+fn keep_copy(path: &Path, bytes: &[u8], end: usize) -> Result<u64, StorageError> {
+    let Some(last) = bytes[end..].iter().rposition(|&byte| byte != 0) else {
+        return Ok(0);
+    };
+    let torn = &bytes[end..=end + last];
+    let copy = path.with_extension(format!("log.{end}.corrupt"));
+    tracing::warn!(path = %path.display(), position = end, bytes = torn.len(),
+        copy = %copy.display(), "cut at a torn batch; a copy is kept");
+    File::create(&copy)
+        .and_then(|mut file| {
+            file.write_all(torn)?;
+            file.sync_all()
+        })
+        .map_err(failed("write", &copy))?;
+    Ok(torn.len() as u64)
+}
+
+/// Producers as a snapshot and the batches after it tell.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    /// As of the end.
+    pub(crate) producers: Producers,
+    /// Offset of the snapshot that was used.
+    pub(crate) snapshot_offset: Option<i64>,
+}
+
+/// Puts the producers of a log that ends at `end` back, and removes snapshots of no use.
+pub(crate) fn producers(
+    dir: &Path,
+    segments: &[Arc<Segment>],
+    end: i64,
+) -> Result<Restored, StorageError> {
+    let (mut producers, snapshot_offset) = newest_snapshot(dir, segments, end)?;
+    let from = snapshot_offset.unwrap_or(i64::MIN);
+    for (i, segment) in segments.iter().enumerate() {
+        let done = segments.get(i + 1).is_some_and(|s| s.base_offset() <= from);
+        if done || segment.size() == 0 || from >= end {
+            continue;
+        }
+        let contents = segment.contents()?;
+        let bytes = contents.mapping.bytes();
+        for found in batches::good_batches(bytes, 0, segment.base_offset()) {
+            if found.header.base_offset >= from {
+                let batch = &bytes[found.position..found.end()];
+                let marker = Marker::read(&found.header, batch);
+                producers.apply(&found.header, marker);
+            }
+        }
+    }
+    Ok(Restored {
+        producers,
+        snapshot_offset,
+    })
+}
+
+fn newest_snapshot(
+    dir: &Path,
+    segments: &[Arc<Segment>],
+    end: i64,
+) -> Result<(Producers, Option<i64>), StorageError> {
+    let mut chosen = None;
+    for offset in list(dir)?.snapshots.into_iter().rev() {
+        let path = dir.join(file_name(offset, "snapshot"));
+        let of_segment = segments.iter().any(|s| s.base_offset() == offset);
+        if offset > end || (chosen.is_some() && !of_segment) {
+            atomic_file::remove(&path)?;
+        } else if chosen.is_none() {
+            let content = fs::read(&path).map_err(failed("read", &path))?;
+            match producer_snapshot::decode(&content) {
+                Some(producers) => chosen = Some((producers, offset)),
+                None => {
+                    tracing::warn!(path = %path.display(),
+                        "a producer snapshot is damaged; the one before it is taken");
+                    atomic_file::remove(&path)?;
+                }
+            }
+        }
+    }
+    Ok(match chosen {
+        Some((producers, offset)) => (producers, Some(offset)),
+        None => (Producers::default(), None),
+    })
+}
+
+/// Offsets in the names of a partition folder's files, rising.
+#[derive(Debug, Default)]
+struct Listing {
+    logs: Vec<i64>,
+    snapshots: Vec<i64>,
+}
+
+/// Reads the names in `dir`; files that were being written at a crash are removed.
+fn list(dir: &Path) -> Result<Listing, StorageError> {
+    let mut listing = Listing::default();
+    for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
+        let entry = entry.map_err(failed("read", dir))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if name.ends_with(".tmp") {
+            atomic_file::remove(&entry.path())?;
+            continue;
+        }
+        let Some((digits, extension)) = name.split_once('.') else {
+            continue;
+        };
+        let Some(offset) = (digits.len() == 20).then(|| digits.parse().ok()).flatten() else {
+            continue;
+        };
+        match extension {
+            "log" => listing.logs.push(offset),
+            "snapshot" => listing.snapshots.push(offset),
+            _ => {}
+        }
+    }
+    listing.logs.sort_unstable();
+    listing.snapshots.sort_unstable();
+    Ok(listing)
+}

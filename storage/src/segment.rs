@@ -1,0 +1,481 @@
+//! One segment: a `.log` file of record batches with its two indexes.
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::UNIX_EPOCH;
+
+use protocol::record::BatchHeader;
+
+use crate::StorageError;
+use crate::atomic_file;
+use crate::batches::{self, BadBatch, Found, Walk};
+use crate::error::failed;
+use crate::hold::HoldShared;
+use crate::mapping::{Mapping, Tail};
+use crate::offset_index::{self, OffsetIndex};
+use crate::time_index::{self, TimeEntry, TimeIndex};
+
+/// No timestamp, or none known.
+pub(crate) const NO_TIMESTAMP: i64 = -1;
+/// The largest timestamp has not been looked up.
+const UNKNOWN: i64 = i64::MIN;
+
+/// One segment. Its file is mapped and its indexes are loaded when they are first needed.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    base_offset: i64,
+    dir: PathBuf,
+    size: AtomicU64,
+    flushed_size: AtomicU64,
+    max_timestamp: AtomicI64,
+    first_append_ms: AtomicI64,
+    last_append_ms: AtomicI64,
+    contents: RwLock<Option<Arc<Contents>>>,
+    /// Whether it was read since the last [`Segment::release_idle`].
+    used: AtomicBool,
+}
+
+/// A segment in memory.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// The `.log` file.
+    pub(crate) mapping: Arc<Mapping>,
+    /// Both indexes.
+    pub(crate) indexes: RwLock<Indexes>,
+}
+
+/// The indexes of a segment, and what the next entry depends on.
+#[derive(Debug, Default)]
+pub(crate) struct Indexes {
+    /// Offsets to positions.
+    pub(crate) offsets: OffsetIndex,
+    /// Timestamps to offsets.
+    pub(crate) times: TimeIndex,
+    /// The largest timestamp so far and the first batch that has it.
+    pub(crate) max: Option<TimeEntry>,
+    bytes_since_entry: usize,
+}
+
+impl Indexes {
+    /// Notes a batch that was appended at `position`.
+    pub(crate) fn note(
+        &mut self,
+        base_offset: i64,
+        header: &BatchHeader,
+        position: usize,
+        interval: u32,
+    ) {
+        let relative = (header.last_offset() - base_offset) as i32;
+        if header.max_timestamp > self.max.map_or(NO_TIMESTAMP, |max| max.timestamp) {
+            self.max = Some(TimeEntry {
+                timestamp: header.max_timestamp,
+                relative,
+            });
+        }
+        if self.bytes_since_entry > interval as usize {
+            self.offsets.push(relative, position as i32);
+            self.finish();
+            self.bytes_since_entry = 0;
+        }
+        self.bytes_since_entry += header.size();
+    }
+
+    /// Puts the largest timestamp into the time index.
+    pub(crate) fn finish(&mut self) {
+        if let Some(max) = self.max {
+            self.times.push(max);
+        }
+    }
+
+    /// Whether an index has no room left in a file of `limit` bytes; the time index keeps one entry
+    /// for [`Indexes::finish`].
+    pub(crate) fn is_full(&self, limit: u32) -> bool {
+        self.offsets.len() >= limit as usize / offset_index::ENTRY
+            || self.times.len() + 1 >= limit as usize / time_index::ENTRY
+    }
+
+    /// Builds them from the batches.
+    pub(crate) fn scan(base_offset: i64, bytes: &[u8], interval: u32) -> Self {
+        let mut indexes = Self::default();
+        for found in batches::good_batches(bytes, 0, base_offset) {
+            indexes.note(base_offset, &found.header, found.position, interval);
+        }
+        indexes
+    }
+}
+
+/// How often a rebuilt index has an entry: Kafka's default for `index.interval.bytes`.
+const REBUILT_INTERVAL: u32 = 4096;
+
+impl Segment {
+    /// A segment that begins at `base_offset`, without a file as yet.
+    pub(crate) fn new(dir: &Path, base_offset: i64) -> Self {
+        Self {
+            base_offset,
+            dir: dir.to_owned(),
+            size: AtomicU64::new(0),
+            flushed_size: AtomicU64::new(0),
+            max_timestamp: AtomicI64::new(NO_TIMESTAMP),
+            first_append_ms: AtomicI64::new(NO_TIMESTAMP),
+            last_append_ms: AtomicI64::new(NO_TIMESTAMP),
+            contents: RwLock::new(None),
+            used: AtomicBool::new(false),
+        }
+    }
+
+    /// A new segment with an empty file: its name keeps the log end offset over a restart.
+    pub(crate) fn create(dir: &Path, base_offset: i64) -> Result<Self, StorageError> {
+        let segment = Self::new(dir, base_offset);
+        let path = segment.log_path();
+        File::create(&path).map_err(failed("create", &path))?;
+        Ok(segment)
+    }
+
+    /// The segment whose file is there, all of it good and durable.
+    pub(crate) fn existing(dir: &Path, base_offset: i64) -> Result<Self, StorageError> {
+        let mut segment = Self::new(dir, base_offset);
+        let path = segment.log_path();
+        let metadata = fs::metadata(&path).map_err(failed("inspect", &path))?;
+        let modified_ms = metadata
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+            .map_or(NO_TIMESTAMP, |age| age.as_millis() as i64);
+        segment.set_durable(metadata.len());
+        segment.max_timestamp = AtomicI64::new(UNKNOWN);
+        segment.first_append_ms = AtomicI64::new(modified_ms);
+        segment.last_append_ms = AtomicI64::new(modified_ms);
+        Ok(segment)
+    }
+
+    /// Offset that its name tells; no record lies below.
+    pub(crate) fn base_offset(&self) -> i64 {
+        self.base_offset
+    }
+
+    /// Bytes of record batches.
+    pub(crate) fn size(&self) -> u64 {
+        self.size.load(Ordering::Acquire)
+    }
+
+    fn set_durable(&self, size: u64) {
+        self.size.store(size, Ordering::Release);
+        self.flushed_size.store(size, Ordering::Release);
+    }
+
+    /// Wall clock of the first append, or the file's time of change if that was before this start.
+    pub(crate) fn first_append_ms(&self) -> i64 {
+        self.first_append_ms.load(Ordering::Relaxed)
+    }
+
+    /// How old its newest record is taken to be: its timestamp, unless that lies after the append.
+    pub(crate) fn newest_ms(&self) -> i64 {
+        let appended = self.last_append_ms.load(Ordering::Relaxed);
+        match self.max_timestamp() {
+            NO_TIMESTAMP => appended,
+            timestamp => timestamp.min(appended),
+        }
+    }
+
+    /// The path of one of its files.
+    pub(crate) fn path(&self, extension: &str) -> PathBuf {
+        self.dir.join(file_name(self.base_offset, extension))
+    }
+
+    /// The path of its batches.
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.path("log")
+    }
+
+    /// All files that go with it.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        ["log", "index", "timeindex", "snapshot"]
+            .map(|extension| self.path(extension))
+            .to_vec()
+    }
+
+    /// Its largest timestamp, [`NO_TIMESTAMP`] without one.
+    pub(crate) fn max_timestamp(&self) -> i64 {
+        let known = self.max_timestamp.load(Ordering::Relaxed);
+        if known != UNKNOWN {
+            return known;
+        }
+        let Ok(contents) = self.contents() else {
+            return NO_TIMESTAMP;
+        };
+        let max = contents.indexes.shared().max;
+        let timestamp = max.map_or(NO_TIMESTAMP, |max| max.timestamp);
+        self.max_timestamp.store(timestamp, Ordering::Relaxed);
+        timestamp
+    }
+
+    /// Its file and indexes, loaded if need be.
+    pub(crate) fn contents(&self) -> Result<Arc<Contents>, StorageError> {
+        self.used.store(true, Ordering::Relaxed);
+        if let Some(contents) = self.contents.shared().as_ref() {
+            return Ok(Arc::clone(contents));
+        }
+        let mut slot = self.contents.exclusive();
+        if let Some(contents) = slot.as_ref() {
+            return Ok(Arc::clone(contents));
+        }
+        let mapping = self.map()?;
+        let indexes = RwLock::new(self.load_indexes(mapping.bytes())?);
+        let contents = Arc::new(Contents { mapping, indexes });
+        *slot = Some(Arc::clone(&contents));
+        Ok(contents)
+    }
+
+    fn map(&self) -> Result<Arc<Mapping>, StorageError> {
+        let path = self.log_path();
+        let file = File::open(&path).map_err(failed("open", &path))?;
+        Mapping::readable(file, self.size() as usize).map_err(failed("map", &path))
+    }
+
+    /// Loads its contents with indexes that are known to belong to it, whatever is on disk.
+    pub(crate) fn load_with(&self, indexes: Indexes) -> Result<(), StorageError> {
+        let contents = Contents {
+            mapping: self.map()?,
+            indexes: RwLock::new(indexes),
+        };
+        *self.contents.exclusive() = Some(Arc::new(contents));
+        Ok(())
+    }
+
+    /// Its file and indexes if they are loaded.
+    pub(crate) fn loaded(&self) -> Option<Arc<Contents>> {
+        self.contents.shared().clone()
+    }
+
+    fn load_indexes(&self, bytes: &[u8]) -> Result<Indexes, StorageError> {
+        let offsets = read_if_there(&self.path("index"))?
+            .and_then(|content| OffsetIndex::decode(&content, self.size()));
+        let times =
+            read_if_there(&self.path("timeindex"))?.and_then(|content| TimeIndex::decode(&content));
+        let (Some(offsets), Some(times)) = (offsets, times) else {
+            if !bytes.is_empty() {
+                tracing::warn!(path = %self.log_path().display(),
+                    "an index is missing or damaged: built again from the batches");
+            }
+            let mut indexes = Indexes::scan(self.base_offset, bytes, REBUILT_INTERVAL);
+            indexes.finish();
+            return Ok(indexes);
+        };
+        Ok(Indexes {
+            max: times.last(),
+            offsets,
+            times,
+            bytes_since_entry: 0,
+        })
+    }
+
+    /// Makes it ready for appends, with room for `capacity` bytes in all. The file must be as long as
+    /// its batches; it is created if there is none. Tells whether it was.
+    pub(crate) fn activate(
+        &self,
+        capacity: u32,
+    ) -> Result<(Arc<Contents>, Tail, bool), StorageError> {
+        let path = self.log_path();
+        let created = self.size() == 0 && !path.exists();
+        let indexes = match self.size() {
+            0 => Indexes::default(),
+            // Loaded anew: readers may hold the ones that are there.
+            _ => self.load_or_rescan()?,
+        };
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(created)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed("open", &path))?;
+        let (mapping, tail) = Mapping::writable(file, self.size() as usize, capacity as usize)
+            .map_err(failed("map", &path))?;
+        let contents = Arc::new(Contents {
+            mapping,
+            indexes: RwLock::new(indexes),
+        });
+        *self.contents.exclusive() = Some(Arc::clone(&contents));
+        Ok((contents, tail, created))
+    }
+
+    /// The indexes that are in memory, taken over, or those on disk.
+    fn load_or_rescan(&self) -> Result<Indexes, StorageError> {
+        let contents = self.contents()?;
+        let mut indexes = contents.indexes.exclusive();
+        Ok(std::mem::take(&mut *indexes))
+    }
+
+    /// Notes an append that `size` bytes are there after.
+    pub(crate) fn appended(&self, size: u64, max: Option<TimeEntry>, now_ms: i64) {
+        if self.size() == 0 {
+            self.first_append_ms.store(now_ms, Ordering::Relaxed);
+        }
+        self.last_append_ms.store(now_ms, Ordering::Relaxed);
+        let timestamp = max.map_or(NO_TIMESTAMP, |max| max.timestamp);
+        self.max_timestamp.store(timestamp, Ordering::Relaxed);
+        self.size.store(size, Ordering::Release);
+    }
+
+    /// Writes both index files as they are in memory.
+    pub(crate) fn write_indexes(&self) -> Result<(), StorageError> {
+        let Some(contents) = self.contents.shared().clone() else {
+            return Ok(());
+        };
+        let (offsets, times) = {
+            let mut indexes = contents.indexes.exclusive();
+            indexes.finish();
+            (indexes.offsets.encode(), indexes.times.encode())
+        };
+        atomic_file::replace_unsynced(&self.path("index"), &offsets)?;
+        atomic_file::replace_unsynced(&self.path("timeindex"), &times)
+    }
+
+    /// Makes both index files durable. Files that are gone belong to a segment that is gone.
+    pub(crate) fn sync_indexes(&self) -> Result<(), StorageError> {
+        for path in [self.path("index"), self.path("timeindex")] {
+            match atomic_file::sync_file(&path) {
+                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes its batches durable.
+    pub(crate) fn flush(&self) -> Result<(), StorageError> {
+        let Some(contents) = self.contents.shared().clone() else {
+            return Ok(());
+        };
+        let flushed = self.flushed_size.load(Ordering::Acquire);
+        let size = contents.mapping.published();
+        contents
+            .mapping
+            .flush(flushed as usize)
+            .map_err(failed("sync", &self.log_path()))?;
+        self.flushed_size.fetch_max(size as u64, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Makes its batches durable and cuts the space that was reserved after them. Its tail must be
+    /// gone.
+    pub(crate) fn seal(&self) -> Result<(), StorageError> {
+        self.flush()?;
+        let Some(contents) = self.contents.shared().clone() else {
+            return Ok(());
+        };
+        contents
+            .mapping
+            .seal()
+            .map_err(failed("seal", &self.log_path()))
+    }
+
+    /// Whether all its batches are durable.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.flushed_size.load(Ordering::Acquire) == self.size()
+    }
+
+    /// Forgets its contents; they load again on demand. For segments that are as on disk only.
+    pub(crate) fn release(&self) {
+        *self.contents.exclusive() = None;
+    }
+
+    /// Forgets its contents if no one used them since the last call; they load again on demand. For
+    /// sealed segments only.
+    pub(crate) fn release_idle(&self) {
+        if !self.used.swap(false, Ordering::Relaxed) && self.is_flushed() {
+            self.release();
+        }
+    }
+}
+
+impl Contents {
+    /// Those of a segment without batches, which needs no file.
+    pub(crate) fn empty() -> Self {
+        Self {
+            mapping: Mapping::empty(),
+            indexes: RwLock::default(),
+        }
+    }
+
+    /// The offset after the last batch; `None` if the end is damaged.
+    pub(crate) fn end_offset(&self, base_offset: i64) -> Option<i64> {
+        let (position, next_offset) = self.nearest(base_offset, i64::MAX);
+        let mut end_offset = next_offset;
+        for step in Walk::new(self.mapping.bytes(), position, next_offset) {
+            end_offset = step.ok()?.header.last_offset() + 1;
+        }
+        Some(end_offset)
+    }
+
+    /// Where the batch with `offset` is looked for first, by the index alone.
+    pub(crate) fn position_hint(&self, base_offset: i64, offset: i64) -> usize {
+        let indexes = self.indexes.shared();
+        let entry = indexes.offsets.at_or_below(offset - base_offset).next();
+        entry.map_or(0, |entry| entry.position as usize)
+    }
+
+    /// An offset up to which all records are older than `timestamp`.
+    pub(crate) fn indexes_below(&self, base_offset: i64, timestamp: i64) -> Option<i64> {
+        let entry = self.indexes.shared().times.below(timestamp)?;
+        Some(base_offset + i64::from(entry.relative))
+    }
+
+    /// Last offset of the first batch with the largest timestamp.
+    pub(crate) fn newest_offset(&self, base_offset: i64) -> Option<i64> {
+        let max = self.indexes.shared().max?;
+        Some(base_offset + i64::from(max.relative))
+    }
+
+    /// The first batch that ends at or after `offset`. An offset inside a hole of damaged bytes is
+    /// an error.
+    pub(crate) fn find(&self, base_offset: i64, offset: i64) -> Result<Option<Found>, BadBatch> {
+        let bytes = self.mapping.bytes();
+        let (position, next_offset) = self.nearest(base_offset, offset);
+        let mut walk = Walk::new(bytes, position, next_offset);
+        while let Some(step) = walk.next() {
+            match step {
+                Ok(found) if found.header.last_offset() >= offset => return Ok(Some(found)),
+                Ok(_) => {}
+                Err(bad) => {
+                    let found = batches::resync(bytes, walk.position(), base_offset).ok_or(bad)?;
+                    if found.header.base_offset > offset {
+                        return Err(bad);
+                    }
+                    walk = Walk::new(bytes, found.position, found.header.base_offset);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A position at or before the batch with `offset`, by an index entry that fits its batch.
+    fn nearest(&self, base_offset: i64, offset: i64) -> (usize, i64) {
+        let bytes = self.mapping.bytes();
+        let indexes = self.indexes.shared();
+        indexes
+            .offsets
+            .at_or_below(offset - base_offset)
+            .find_map(|entry| {
+                let position = entry.position as usize;
+                let header = BatchHeader::parse(bytes.get(position..)?).ok()?;
+                let fits = header.last_offset() == base_offset + i64::from(entry.relative);
+                fits.then_some((position, header.base_offset))
+            })
+            .unwrap_or((0, base_offset))
+    }
+}
+
+/// The name of a segment's file.
+pub(crate) fn file_name(base_offset: i64, extension: &str) -> String {
+    format!("{base_offset:020}.{extension}")
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}

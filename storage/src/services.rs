@@ -1,0 +1,107 @@
+//! What all logs of a data directory share.
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::checkpoint::{self, PartitionKey};
+use crate::data_dir::{LOG_STARTS, RECOVERY_POINTS};
+use crate::flusher::Flusher;
+use crate::hold::{Hold, HoldShared};
+use crate::prefault::Prefaulter;
+use crate::{Log, StorageError, StorageOptions};
+
+/// Threads, settings and the list of logs.
+pub(crate) struct Services {
+    pub(crate) options: StorageOptions,
+    pub(crate) prefault: Prefaulter,
+    pub(crate) flusher: Arc<Flusher>,
+    pub(crate) logs: RwLock<HashMap<PartitionKey, Arc<Log>>>,
+    pub(crate) flush_latency: RwLock<Option<Box<dyn Fn(f64) + Send + Sync>>>,
+    /// Partitions in the checkpoint files as last written.
+    checkpointed: Mutex<HashSet<PartitionKey>>,
+}
+
+impl Services {
+    /// For a data directory whose checkpoint files are about to be written.
+    pub(crate) fn new(options: StorageOptions, prefault: Prefaulter) -> Self {
+        Self {
+            options,
+            prefault,
+            flusher: Arc::default(),
+            logs: RwLock::default(),
+            flush_latency: RwLock::new(None),
+            checkpointed: Mutex::default(),
+        }
+    }
+
+    /// All logs.
+    pub(crate) fn all_logs(&self) -> Vec<Arc<Log>> {
+        self.logs.shared().values().cloned().collect()
+    }
+
+    /// Writes the recovery point of each log, durably.
+    pub(crate) fn checkpoint_recovery_points(&self) -> Result<(), StorageError> {
+        self.checkpoint(RECOVERY_POINTS, |log| Some(log.recovery_point()))
+    }
+
+    /// Writes the start offset of each log whose first segment does not tell it, durably.
+    pub(crate) fn checkpoint_starts(&self) -> Result<(), StorageError> {
+        self.checkpoint(LOG_STARTS, Log::checkpointed_start)
+    }
+
+    fn checkpoint(
+        &self,
+        file: &str,
+        offset: impl Fn(&Log) -> Option<i64>,
+    ) -> Result<(), StorageError> {
+        // The lock orders writers of one file: the last one in has the newest offsets.
+        let mut checkpointed = self.checkpointed.hold();
+        let mut offsets: Vec<(PartitionKey, i64)> = self
+            .logs
+            .shared()
+            .iter()
+            .filter_map(|(key, log)| Some((key.clone(), offset(log)?)))
+            .collect();
+        offsets.sort_unstable();
+        checkpoint::write_offsets(&self.path(file), &offsets)?;
+        checkpointed.extend(offsets.into_iter().map(|(key, _)| key));
+        Ok(())
+    }
+
+    /// Makes sure that the checkpoint files say nothing of partitions that are about to be created:
+    /// offsets of an earlier topic of that name would be believed after a crash.
+    pub(crate) fn forget_earlier(&self, keys: &[PartitionKey]) -> Result<(), StorageError> {
+        let stale = {
+            let checkpointed = self.checkpointed.hold();
+            keys.iter().any(|key| checkpointed.contains(key))
+        };
+        if stale {
+            self.checkpoint_recovery_points()?;
+            self.checkpoint_starts()?;
+            let mut checkpointed = self.checkpointed.hold();
+            for key in keys {
+                checkpointed.remove(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on how long a flush took.
+    pub(crate) fn observe_flush(&self, seconds: f64) {
+        if let Some(observe) = self.flush_latency.shared().as_ref() {
+            observe(seconds);
+        }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.options.data_dir.join(file)
+    }
+}
+
+/// Epoch ms.
+pub(crate) fn wall_clock_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| age.as_millis() as i64)
+}
