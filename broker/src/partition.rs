@@ -5,9 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use storage::{Append, AppendError, Appended, Log, Origin, Read, ReadError};
 use uuid::Uuid;
 
+mod compression;
 mod signals;
 mod waiters;
 
+pub use compression::recompress;
 pub use signals::{Durability, Signals};
 pub use waiters::{Registration, Waiters};
 

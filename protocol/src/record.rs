@@ -32,6 +32,7 @@
 mod batch;
 mod builder;
 mod compression;
+mod recompress;
 #[cfg(test)]
 mod tests;
 mod varint;
@@ -42,6 +43,7 @@ pub use batch::{
 };
 pub use builder::BatchBuilder;
 pub use compression::{Compression, decompress};
+pub use recompress::recompress;
 pub use walk::{Header, Record, check_deltas, check_records, records};
 
 /// Bytes of a batch header, from the base offset up to and with the record count.

@@ -34,7 +34,7 @@ impl Api for DescribeTopicPartitions {
         request: DescribeTopicPartitionsRequest,
     ) -> Reply<DescribeTopicPartitionsResponse> {
         if is_cursor_wrong(&request) {
-            return Reply::Ready(refuse(&context, request));
+            return Reply::Ready(refuse(&context, &request));
         }
         let all = request.topics.is_empty();
         let (start, first) = match &request.cursor {
@@ -98,7 +98,7 @@ fn is_cursor_wrong(request: &DescribeTopicPartitionsRequest) -> bool {
 
 fn refuse(
     context: &Context,
-    request: DescribeTopicPartitionsRequest,
+    request: &DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let topics = request.topics.iter();
     let topics = topics.map(|topic| missing(context, &topic.name, ErrorCode::InvalidRequest));

@@ -147,19 +147,19 @@ async fn find(
     } else {
         Vec::new()
     };
-    let answer = |name: &TopicName| match topics.get(name) {
-        Some(topic) => found(context, &topic),
-        None => {
-            let refused = made.iter().find(|(refused, _)| refused == name);
-            let error = match refused {
-                Some((_, error)) => *error,
-                None if metadata::reason_invalid_name(name).is_some() => {
-                    ErrorCode::InvalidTopicException
-                }
-                None => ErrorCode::UnknownTopicOrPartition,
-            };
-            missing(context, Some(name), Uuid::nil(), error)
+    let answer = |name: &TopicName| {
+        if let Some(topic) = topics.get(name) {
+            return found(context, &topic);
         }
+        let refused = made.iter().find(|(refused, _)| refused == name);
+        let error = match refused {
+            Some((_, error)) => *error,
+            None if metadata::reason_invalid_name(name).is_some() => {
+                ErrorCode::InvalidTopicException
+            }
+            None => ErrorCode::UnknownTopicOrPartition,
+        };
+        missing(context, Some(name), Uuid::nil(), error)
     };
     Some(names.into_iter().map(answer).collect())
 }

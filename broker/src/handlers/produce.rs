@@ -20,7 +20,7 @@ use storage::{AppendError, Origin};
 use super::Api;
 use crate::dispatch::{Context, Reply};
 use crate::metadata::Topic;
-use crate::partition::Partition;
+use crate::partition::{Partition, recompress};
 
 /// See the module.
 pub struct Produce;
@@ -113,6 +113,8 @@ fn append(
         return Err(Refusal::code(ErrorCode::InvalidTopicException));
     }
     let records = data.records.as_deref().unwrap_or_default();
+    let recompressed = recompress(&topic.config(), records)?;
+    let records = recompressed.as_deref().unwrap_or(records);
     let appended = partition.append(records, Origin::Client)?;
     if !appended.duplicate {
         let count = (appended.last_offset - appended.base_offset + 1) as u64;

@@ -163,8 +163,8 @@ topic_configs! {
     /// How long a record stays uncompacted at least.
     min_compaction_lag_ms: i64 =
         "min.compaction.lag.ms", AtLeast(0), (log_cleaner_min_compaction_lag_ms);
-    /// Replicas that must have a batch before acks=all is answered; above 1 such a produce fails
-    /// on a single node.
+    /// Replicas that must have a batch before acks=all is answered. Never more than a topic has,
+    /// which is one on a single node.
     min_insync_replicas: i32 = "min.insync.replicas", AtLeast(1), (min_insync_replicas);
     /// Whether space for a segment is reserved when it is made; the space of mapped segments
     /// always is.

@@ -10,7 +10,7 @@ const ATTRIBUTES_AT: usize = 21;
 /// Position of the max timestamp.
 const MAX_TIMESTAMP_AT: usize = 35;
 
-const CODEC_MASK: i16 = 0b111;
+pub(super) const CODEC_MASK: i16 = 0b111;
 pub(super) const APPEND_TIME_BIT: i16 = 1 << 3;
 pub(super) const TRANSACTIONAL_BIT: i16 = 1 << 4;
 pub(super) const CONTROL_BIT: i16 = 1 << 5;

@@ -175,7 +175,7 @@ impl BatchBuilder {
             Compression::None => records,
             codec => {
                 let mut compressed = vec![0; HEADER_LEN];
-                compression::compress(codec, &records[HEADER_LEN..], &mut compressed);
+                compression::compress(codec, None, &records[HEADER_LEN..], &mut compressed);
                 compressed
             }
         };

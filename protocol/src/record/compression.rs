@@ -61,12 +61,15 @@ pub fn decompress<'a>(
     Ok(Cow::Owned(records))
 }
 
-/// Appends `records`, compressed, to `out`.
-pub(super) fn compress(codec: Compression, records: &[u8], out: &mut Vec<u8>) {
+/// Appends `records`, compressed, to `out`. `level` is the codec's own, `None` for its default;
+/// Snappy and LZ4 (as `lz4_flex` has it) know one only.
+pub(super) fn compress(codec: Compression, level: Option<i32>, records: &[u8], out: &mut Vec<u8>) {
     let done = match codec {
         Compression::None => out.write_all(records),
         Compression::Gzip => {
-            let mut gzip = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+            let level = level.and_then(|level| u32::try_from(level).ok());
+            let level = level.map_or_else(flate2::Compression::default, flate2::Compression::new);
+            let mut gzip = flate2::write::GzEncoder::new(out, level);
             gzip.write_all(records)
                 .and_then(|()| gzip.finish())
                 .map(drop)
@@ -79,7 +82,8 @@ pub(super) fn compress(codec: Compression, records: &[u8], out: &mut Vec<u8>) {
                 .map(drop)
         }
         Compression::Zstd => {
-            zstd::stream::copy_encode(records, out, zstd::DEFAULT_COMPRESSION_LEVEL)
+            let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
+            zstd::stream::copy_encode(records, out, level)
         }
     };
     done.expect("compressing from memory to memory meets no input or output error");
