@@ -114,6 +114,12 @@ impl Connection {
             .map_err(|e| self.lost(e.to_string()))
     }
 
+    /// The version in which [`Connection::send`] will send `R`, where the request looks different by
+    /// version.
+    pub(crate) fn version_of<R: Request>(&self) -> Result<i16, ClientError> {
+        self.version::<R>().map(|(_, version)| version)
+    }
+
     /// The highest version of `R` that both sides have.
     fn version<R: Request>(&self) -> Result<(ApiKey, i16), ClientError> {
         let key = ApiKey::try_from(R::KEY).expect("the crate's own messages have keys it knows");

@@ -42,8 +42,8 @@ pub enum ClientError {
         /// The API.
         key: ApiKey,
     },
-    /// The answer cannot be read.
-    #[error("unreadable answer: {0}")]
+    /// A message cannot be written or read.
+    #[error(transparent)]
     Frame(#[from] FrameError),
     /// The answer lacks what was asked for.
     #[error("the answer to {0:?} lacks what was asked for")]
@@ -59,7 +59,7 @@ pub enum ClientError {
         message: Option<String>,
     },
     /// A fetched batch is damaged.
-    #[error("{topic}-{partition} at offset {offset}: {source}")]
+    #[error("{topic}-{partition} at offset {offset}: {damage}")]
     Record {
         /// Topic.
         topic: String,
@@ -68,7 +68,7 @@ pub enum ClientError {
         /// Where the fetch began.
         offset: i64,
         /// The damage.
-        source: RecordError,
+        damage: RecordError,
     },
 }
 

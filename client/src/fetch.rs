@@ -27,6 +27,12 @@ pub enum Isolation {
     ReadCommitted,
 }
 
+impl Isolation {
+    pub(crate) fn code(self) -> i8 {
+        i8::from(self == Isolation::ReadCommitted)
+    }
+}
+
 /// A record that was fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incoming {
@@ -124,7 +130,7 @@ impl Fetcher {
             .with_max_wait_ms(max_wait.as_millis() as i32)
             .with_min_bytes(1)
             .with_max_bytes(32 << 20)
-            .with_isolation_level(i8::from(self.isolation == Isolation::ReadCommitted))
+            .with_isolation_level(self.isolation.code())
             .with_session_epoch(-1)
             .with_topics(topics)
     }
@@ -145,11 +151,11 @@ impl Fetcher {
         })?;
         let mut aborted = Aborted::new(data);
         let mut bytes = data.records.clone().unwrap_or_default();
-        let damaged = |source| ClientError::Record {
+        let damaged = |damage| ClientError::Record {
             topic: topic.to_owned(),
             partition,
             offset: start,
-            source,
+            damage,
         };
         while !bytes.is_empty() {
             let header = match verify(&bytes) {

@@ -75,13 +75,15 @@ impl Connection {
     /// Waits until the broker coordinates the group: the first question makes the topic that groups
     /// live in.
     pub(crate) async fn await_coordinator(&mut self, group: &str) -> Result<(), ClientError> {
-        let request = FindCoordinatorRequest::default()
-            .with_key(text(group))
-            .with_coordinator_keys(vec![text(group)]);
+        // Versions from 4 on ask for many keys at once (KIP-699).
+        let request = if self.version_of::<FindCoordinatorRequest>()? < 4 {
+            FindCoordinatorRequest::default().with_key(text(group))
+        } else {
+            FindCoordinatorRequest::default().with_coordinator_keys(vec![text(group)])
+        };
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let answer = self.send(&request).await?;
-            // Versions from 4 on answer per key (KIP-699).
             let code = answer
                 .coordinators
                 .first()

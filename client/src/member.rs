@@ -148,12 +148,14 @@ impl GroupMember {
 
     /// Leaves the group, so that the others need not wait for the session to time out.
     pub async fn leave(mut self) -> Result<(), ClientError> {
-        let identity = MemberIdentity::default().with_member_id(self.member_id.clone());
-        // Versions up to 2 read the member id, later ones the members.
-        let request = LeaveGroupRequest::default()
-            .with_group_id(group_id(&self.group))
-            .with_member_id(self.member_id.clone())
-            .with_members(vec![identity]);
+        let request = LeaveGroupRequest::default().with_group_id(group_id(&self.group));
+        // Versions from 3 on can take many members out (KIP-345).
+        let request = if self.connection.version_of::<LeaveGroupRequest>()? < 3 {
+            request.with_member_id(self.member_id.clone())
+        } else {
+            let member = MemberIdentity::default().with_member_id(self.member_id.clone());
+            request.with_members(vec![member])
+        };
         let answer = self.connection.send(&request).await?;
         check(answer.error_code, None, || format!("leave {}", self.group))
     }

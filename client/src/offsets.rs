@@ -7,6 +7,7 @@ use protocol::messages::{BrokerId, ListOffsetsRequest};
 use crate::TopicPartition;
 use crate::connection::Connection;
 use crate::error::{ClientError, check};
+use crate::fetch::Isolation;
 use crate::topics::topic_name;
 
 /// A place in a log to look up.
@@ -22,14 +23,16 @@ pub enum At {
 }
 
 impl Connection {
-    /// The offsets of these partitions of a topic at a place.
+    /// The offsets of these partitions of a topic at a place. With [`Isolation::ReadCommitted`] the
+    /// latest is the last stable offset.
     pub async fn offsets_at(
         &mut self,
         topic: &str,
         partitions: &[i32],
         at: At,
+        isolation: Isolation,
     ) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
-        let mut offsets = self.list_offsets(topic, partitions, at).await?;
+        let mut offsets = self.list_offsets(topic, partitions, at, isolation).await?;
         // Kafka answers -1 for a time after the last record.
         let late: Vec<i32> = offsets
             .iter()
@@ -37,7 +40,10 @@ impl Connection {
             .map(|((_, p), _)| *p)
             .collect();
         if !late.is_empty() {
-            offsets.extend(self.list_offsets(topic, &late, At::Latest).await?);
+            offsets.extend(
+                self.list_offsets(topic, &late, At::Latest, isolation)
+                    .await?,
+            );
         }
         Ok(offsets)
     }
@@ -47,6 +53,7 @@ impl Connection {
         topic: &str,
         partitions: &[i32],
         at: At,
+        isolation: Isolation,
     ) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
         let timestamp = match at {
             At::Earliest => -2,
@@ -64,6 +71,7 @@ impl Connection {
             .collect();
         let request = ListOffsetsRequest::default()
             .with_replica_id(BrokerId(-1))
+            .with_isolation_level(isolation.code())
             .with_topics(vec![
                 ListOffsetsTopic::default()
                     .with_name(topic_name(topic))

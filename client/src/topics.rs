@@ -67,13 +67,14 @@ impl Connection {
 
     /// Deletes a topic.
     pub async fn delete_topic(&mut self, name: &str) -> Result<(), ClientError> {
-        // Versions up to 5 read the names, later ones the states.
-        let request = DeleteTopicsRequest::default()
-            .with_topic_names(vec![topic_name(name)])
-            .with_topics(vec![
-                DeleteTopicState::default().with_name(Some(topic_name(name))),
-            ])
-            .with_timeout_ms(TIMEOUT_MS);
+        let request = DeleteTopicsRequest::default().with_timeout_ms(TIMEOUT_MS);
+        // Versions from 6 on can name topics by id too (KIP-516).
+        let request = if self.version_of::<DeleteTopicsRequest>()? < 6 {
+            request.with_topic_names(vec![topic_name(name)])
+        } else {
+            let topic = DeleteTopicState::default().with_name(Some(topic_name(name)));
+            request.with_topics(vec![topic])
+        };
         let answer = self.send(&request).await?;
         let result = answer
             .responses
