@@ -71,7 +71,10 @@ fn answer(
         Ok(Some(found)) => response
             .with_timestamp(found.timestamp)
             .with_offset(found.offset)
-            .with_leader_epoch(found.leader_epoch),
+            .with_leader_epoch(match context.version {
+                4.. => found.leader_epoch,
+                _ => -1,
+            }),
         Ok(None) => response
             .with_timestamp(-1)
             .with_offset(-1)
