@@ -9,6 +9,7 @@ use storage::Logs;
 use tokio::sync::watch;
 
 use crate::client_info::ClientInfo;
+use crate::coordinator::Groups;
 use crate::fetch::Sessions;
 use crate::handlers::TABLE;
 use crate::metadata::{self, ProducerIds, Topics};
@@ -25,6 +26,8 @@ pub struct Broker {
     pub topics: Arc<Topics>,
     /// Ids of idempotent producers.
     pub producer_ids: ProducerIds,
+    /// Consumer groups and their offsets.
+    pub groups: Arc<Groups>,
     /// Fetch sessions (KIP-227).
     pub sessions: Sessions,
     /// Bytes of requests in flight.
@@ -54,7 +57,9 @@ impl Broker {
             &metrics,
             recovery,
         )?);
+        let groups = Arc::new(Groups::open(Arc::clone(&topics), &settings)?);
         Ok(Arc::new(Self {
+            groups,
             producer_ids: ProducerIds::new(Arc::clone(&topics)),
             sessions: Sessions::new(settings.max_incremental_fetch_session_cache_slots as usize),
             budget: Budget::new(settings.queued_max_request_bytes as usize),

@@ -14,21 +14,32 @@ mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod fetch;
+mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 
 /// One API: its versions and what it does.
 pub trait Api: 'static {
@@ -88,6 +99,15 @@ table![
     fetch::Fetch,                                       // 1
     list_offsets::ListOffsets,                          // 2
     metadata::Metadata,                                 // 3
+    offset_commit::OffsetCommit,                        // 8
+    offset_fetch::OffsetFetch,                          // 9
+    find_coordinator::FindCoordinator,                  // 10
+    join_group::JoinGroup,                              // 11
+    heartbeat::Heartbeat,                               // 12
+    leave_group::LeaveGroup,                            // 13
+    sync_group::SyncGroup,                              // 14
+    describe_groups::DescribeGroups,                    // 15
+    list_groups::ListGroups,                            // 16
     api_versions::ApiVersions,                          // 18
     create_topics::CreateTopics,                        // 19
     delete_topics::DeleteTopics,                        // 20
@@ -98,7 +118,9 @@ table![
     alter_configs::AlterConfigs,                        // 33
     describe_log_dirs::DescribeLogDirs,                 // 35
     create_partitions::CreatePartitions,                // 37
+    delete_groups::DeleteGroups,                        // 42
     incremental_alter_configs::IncrementalAlterConfigs, // 44
+    offset_delete::OffsetDelete,                        // 47
     describe_cluster::DescribeCluster,                  // 60
     describe_producers::DescribeProducers,              // 61
     list_config_resources::ListConfigResources,         // 74

@@ -52,11 +52,13 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let listener = bind(&listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let clients = tokio::spawn(net::serve(listener, Arc::clone(&broker), broker.stopping()));
+    let groups = tokio::spawn(Arc::clone(&broker.groups).run(broker.stopping()));
     let _ = serving.set(Arc::clone(&broker));
 
     let signal = signals.stop().await;
     tracing::info!("{signal}: stopping");
     broker.stop();
+    groups.await?;
     clients.await?;
     let logs = Arc::clone(&broker.logs);
     spawn_blocking(move || logs.close()).await??;

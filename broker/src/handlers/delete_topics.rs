@@ -53,7 +53,9 @@ fn delete(context: &Context, wanted: Vec<DeleteTopicState>) -> Vec<DeletableTopi
         };
         let deleted = check(&state, times).and_then(|()| {
             let topics = &context.broker.topics;
-            topics.delete(|topics| find(topics, &state))
+            let topic = topics.delete(|topics| find(topics, &state))?;
+            context.broker.groups.forget_topic(&topic.name);
+            Ok(topic)
         });
         answers.push(answer(context, state, deleted));
     }

@@ -1,0 +1,57 @@
+//! The group coordinator: who is in which group, who consumes what, and how far they are.
+//!
+//! `groups` is the set and the way in; each group (`classic`) stands behind its own mutex. `join`,
+//! `sync`, `leave` and `commit` are what requests do to it, `records` is how it goes into
+//! `__consumer_offsets` and comes back, in the `formats` of Apache Kafka.
+mod answer;
+mod classic;
+mod commit;
+mod describe;
+mod formats;
+mod groups;
+mod join;
+mod leave;
+mod load;
+mod member;
+mod members;
+mod offsets;
+mod records;
+mod subscription;
+mod sync;
+mod timers;
+
+pub use classic::State;
+pub use commit::{Commit, Committer};
+pub use describe::{Described, Position};
+pub use groups::Groups;
+pub use join::{Join, distinct};
+pub use leave::Leaver;
+pub use member::{Joined, Protocol, Refused};
+pub use sync::Sync;
+
+use config::Settings;
+
+/// Name of the topic that groups are kept in.
+pub const TOPIC: &str = "__consumer_offsets";
+
+/// What the settings allow.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long a group that was empty waits for more members.
+    pub initial_delay_ms: u64,
+    /// Members that a group may have.
+    pub max_size: usize,
+    /// How long offsets of a group without members are kept.
+    pub offsets_retention_ms: i64,
+}
+
+impl Limits {
+    /// From the settings.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            initial_delay_ms: settings.group_initial_rebalance_delay_ms.max(0) as u64,
+            max_size: settings.group_max_size.max(1) as usize,
+            offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! The set of groups: finds a group, locks it, lets one request have its turn, and keeps the time.
+//!
+//! Lock order: the map of names, then a group, then the timers; the map is never taken while a group
+//! is held. Nothing is awaited under any of them.
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use config::Settings;
+use protocol::error::ErrorCode;
+use tokio::sync::{oneshot, watch};
+
+use super::answer::Parked;
+use super::classic::{Group, State, Turn};
+use super::commit::{Commit, Committer};
+use super::describe::{Described, Listed, Position};
+use super::join::Join;
+use super::leave::Leaver;
+use super::member::{Decided, Joined, Refused, Synced, Waiting};
+use super::sync::Sync;
+use super::timers::{Clock, Timers};
+use super::{Limits, TOPIC, load};
+use crate::coordinator::Journal;
+use crate::metadata::{Topic, Topics};
+
+/// What the topic needs that topics do not have by default; as in Apache Kafka.
+const CONFIGS: &[(&str, &str)] = &[
+    ("cleanup.policy", "compact"),
+    ("compression.type", "producer"),
+    ("segment.bytes", "104857600"),
+];
+
+/// All groups.
+#[derive(Debug)]
+pub struct Groups {
+    settings: Arc<Settings>,
+    topics: Arc<Topics>,
+    limits: Limits,
+    clock: Clock,
+    timers: Timers,
+    /// One for each partition of the topic, once that is there.
+    journals: OnceLock<Vec<Journal>>,
+    creating: Mutex<()>,
+    by_name: RwLock<HashMap<Arc<str>, Arc<Place>>>,
+    tickets: AtomicU64,
+    stopped: AtomicBool,
+}
+
+/// A group in the set.
+#[derive(Debug)]
+struct Place {
+    journal: Journal,
+    group: Mutex<Group>,
+}
+
+impl Place {
+    fn lock(&self) -> MutexGuard<'_, Group> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A committed offset, for metrics.
+#[derive(Debug, Clone)]
+pub struct GroupOffset {
+    /// The group.
+    pub group: Arc<str>,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// Offset of the next record to consume.
+    pub offset: i64,
+}
+
+/// The partition of a group, as Kafka reckons it: Java's hash of the name's UTF-16.
+fn partition_of(group: &str, partitions: usize) -> usize {
+    let hash = group.encode_utf16().fold(0i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
+    });
+    // The one number without a positive counterpart counts as 0.
+    hash.checked_abs().unwrap_or(0) as usize % partitions
+}
+
+fn journals_of(topic: &Topic) -> Vec<Journal> {
+    let partitions = topic.partitions();
+    partitions.iter().cloned().map(Journal::new).collect()
+}
+
+impl Groups {
+    /// Loads all groups. Their members have their session timeout anew.
+    pub fn open(topics: Arc<Topics>, settings: &Arc<Settings>) -> anyhow::Result<Self> {
+        let groups = Self {
+            settings: Arc::clone(settings),
+            limits: Limits::new(settings),
+            clock: Clock::new(),
+            timers: Timers::default(),
+            journals: OnceLock::new(),
+            creating: Mutex::new(()),
+            by_name: RwLock::default(),
+            tickets: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+            topics,
+        };
+        if let Some(topic) = groups.topics.get(TOPIC) {
+            let journals = groups.journals.get_or_init(|| journals_of(&topic));
+            for (index, journal) in journals.iter().enumerate() {
+                let loaded = load::load(journal);
+                let loaded = loaded.with_context(|| format!("cannot replay {TOPIC}-{index}"))?;
+                groups.take_in(journal, loaded);
+            }
+        }
+        Ok(groups)
+    }
+
+    fn take_in(&self, journal: &Journal, loaded: HashMap<Arc<str>, Group>) {
+        tracing::info!(groups = loaded.len(), "groups loaded");
+        for (name, mut group) in loaded {
+            group.resume(self.clock.now());
+            self.rearm(&mut group);
+            let place = Arc::new(Place {
+                journal: journal.clone(),
+                group: Mutex::new(group),
+            });
+            let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+            by_name.insert(name, place);
+        }
+    }
+
+    /// Makes sure that the topic is there.
+    pub fn ready(&self) -> Result<(), ErrorCode> {
+        self.journals().map(|_| ())
+    }
+
+    fn journals(&self) -> Result<&[Journal], ErrorCode> {
+        if let Some(journals) = self.journals.get() {
+            return Ok(journals);
+        }
+        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(journals) = self.journals.get() {
+            return Ok(journals);
+        }
+        let count = self.settings.offsets_topic_num_partitions;
+        let topic = self.topics.internal(TOPIC, count, CONFIGS);
+        let topic = topic.map_err(|error| {
+            tracing::error!(%error, "cannot create {TOPIC}");
+            ErrorCode::CoordinatorNotAvailable
+        })?;
+        Ok(self.journals.get_or_init(|| journals_of(&topic)))
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Place>> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.get(name).cloned()
+    }
+
+    fn find_or_create(&self, name: &str) -> Result<Arc<Place>, ErrorCode> {
+        if let Some(place) = self.find(name) {
+            return Ok(place);
+        }
+        let journals = self.journals()?;
+        let journal = journals[partition_of(name, journals.len())].clone();
+        let name: Arc<str> = name.into();
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        let place = by_name.entry(Arc::clone(&name)).or_insert_with(|| {
+            let group = Mutex::new(Group::new(name));
+            Arc::new(Place { journal, group })
+        });
+        Ok(Arc::clone(place))
+    }
+
+    fn all(&self) -> Vec<Arc<Place>> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.values().cloned().collect()
+    }
+
+    /// Lets `act` have its turn with a living group.
+    fn turn<R>(
+        &self,
+        place: &Place,
+        act: impl FnOnce(&mut Group, &mut Turn<'_>) -> R,
+    ) -> Option<R> {
+        let mut group = place.lock();
+        if group.state == State::Dead {
+            return None;
+        }
+        let mut turn = Turn {
+            now: self.clock.now(),
+            limits: &self.limits,
+            journal: &place.journal,
+            appended: None,
+        };
+        let result = act(&mut group, &mut turn);
+        if group.is_void() {
+            group.state = State::Dead;
+        }
+        if group.state == State::Dead {
+            group.earliest_ms = None;
+        }
+        self.rearm(&mut group);
+        let dead = group.state == State::Dead;
+        let name = Arc::clone(&group.name);
+        drop(group);
+        if dead {
+            self.forget(&name, place);
+        }
+        Some(result)
+    }
+
+    fn rearm(&self, group: &mut Group) {
+        if group.earliest_ms != group.armed_ms {
+            self.timers
+                .set(&group.name, group.armed_ms, group.earliest_ms);
+            group.armed_ms = group.earliest_ms;
+        }
+    }
+
+    fn forget(&self, name: &str, dead: &Place) {
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        if by_name
+            .get(name)
+            .is_some_and(|place| std::ptr::eq(&raw const **place, dead))
+        {
+            by_name.remove(name);
+        }
+    }
+
+    /// A turn with a group that must be there. A group that dies in between was not.
+    fn existing<R>(
+        &self,
+        name: &str,
+        act: impl FnOnce(&mut Group, &mut Turn<'_>) -> R,
+    ) -> Option<(R, Journal)> {
+        let place = self.find(name)?;
+        let result = self.turn(&place, act)?;
+        Some((result, place.journal.clone()))
+    }
+
+    /// A turn with a group that is made if it is not there.
+    fn created<R>(
+        &self,
+        name: &str,
+        act: impl FnOnce(&mut Group, &mut Turn<'_>) -> R,
+    ) -> Result<(R, Journal), ErrorCode> {
+        let mut act = Some(act);
+        loop {
+            let place = self.find_or_create(name)?;
+            let result = self.turn(&place, |group, turn| act.take().map(|act| act(group, turn)));
+            match result {
+                Some(Some(result)) => return Ok((result, place.journal.clone())),
+                Some(None) => return Err(ErrorCode::UnknownServerError),
+                // It died between the look-up and the lock: its place is given up, then once more.
+                None => self.forget(name, &place),
+            }
+        }
+    }
+
+    /// Whether answers wait for the disk.
+    pub fn waits_for_disk(&self) -> bool {
+        self.settings.flush == config::FlushPolicy::Commit
+    }
+
+    fn check_running(&self) -> Result<(), ErrorCode> {
+        match self.stopped.load(Ordering::Acquire) {
+            true => Err(ErrorCode::CoordinatorNotAvailable),
+            false => Ok(()),
+        }
+    }
+
+    /// JoinGroup: waits until the join phase ends.
+    pub async fn join(&self, group: &str, join: Join) -> Result<Joined, Refused> {
+        let member_id = Arc::clone(&join.member_id);
+        let refuse = |error| Refused { error, member_id };
+        let (ticket, receiver, journal) = match self.begin_join(group, join) {
+            Ok(begun) => begun,
+            Err(error) => return Err(refuse(error)),
+        };
+        let parked = Parked::new(self, group.into(), ticket);
+        let decided = self.decided(&journal, receiver).await;
+        parked.answered();
+        decided.unwrap_or_else(|error| Err(refuse(error)))
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "a triple that is taken apart at once"
+    )]
+    fn begin_join(
+        &self,
+        group: &str,
+        join: Join,
+    ) -> Result<
+        (
+            u64,
+            oneshot::Receiver<Decided<Result<Joined, Refused>>>,
+            Journal,
+        ),
+        ErrorCode,
+    > {
+        self.check_running()?;
+        let allowed =
+            self.settings.group_min_session_timeout_ms..=self.settings.group_max_session_timeout_ms;
+        if !allowed.contains(&join.session_timeout_ms) {
+            return Err(ErrorCode::InvalidSessionTimeout);
+        }
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let (reply, receiver) = oneshot::channel();
+        let waiting = Waiting { ticket, reply };
+        let ((), journal) = if join.member_id.is_empty() {
+            self.created(group, |group, turn| group.join(turn, join, waiting))?
+        } else {
+            self.existing(group, |group, turn| group.join(turn, join, waiting))
+                .ok_or(ErrorCode::UnknownMemberId)?
+        };
+        Ok((ticket, receiver, journal))
+    }
+
+    /// The connection of a waiting JoinGroup ended.
+    pub fn abandon_join(&self, group: &str, ticket: u64) {
+        self.existing(group, |group, turn| group.abandon_join(turn, ticket));
+    }
+
+    /// SyncGroup: waits until the assignment is there.
+    pub async fn sync(&self, group: &str, sync: Sync) -> Result<Synced, ErrorCode> {
+        self.check_running()?;
+        let (reply, receiver) = oneshot::channel();
+        let begun = self.existing(group, |group, turn| group.sync(turn, sync, reply));
+        let ((), journal) = begun.ok_or(ErrorCode::UnknownMemberId)?;
+        self.decided(&journal, receiver).await?
+    }
+
+    /// Heartbeat.
+    pub fn heartbeat(
+        &self,
+        group: &str,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation: i32,
+    ) -> Result<(), ErrorCode> {
+        let beaten = self.existing(group, |group, turn| {
+            group.heartbeat(turn, member_id, instance_id, generation)
+        });
+        beaten.map_or(Err(ErrorCode::UnknownMemberId), |(result, _)| result)
+    }
+
+    /// LeaveGroup: one result for each leaver.
+    pub async fn leave(
+        &self,
+        group: &str,
+        leavers: &[Leaver],
+    ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
+        let left = self.existing(group, |group, turn| Decided {
+            answer: group.leave(turn, leavers),
+            after: turn.appended,
+        });
+        match left {
+            Some((decided, journal)) => self.release(&journal, decided).await,
+            None => Ok(vec![Err(ErrorCode::UnknownMemberId); leavers.len()]),
+        }
+    }
+
+    /// OffsetCommit. A group that is not there is made for a consumer that is in none; `unknown` is
+    /// what any other is told.
+    pub async fn commit(
+        &self,
+        group: &str,
+        who: Committer<'_>,
+        commits: Vec<Commit>,
+        retention_ms: Option<i64>,
+        unknown: ErrorCode,
+    ) -> Result<(), ErrorCode> {
+        let act = |group: &mut Group, turn: &mut Turn<'_>| {
+            let answer = group.commit(turn, who, commits, retention_ms);
+            let after = turn.appended;
+            Decided { answer, after }
+        };
+        let (decided, journal) = if who.generation < 0 {
+            self.created(group, act)?
+        } else {
+            self.existing(group, act).ok_or(unknown)?
+        };
+        self.release(&journal, decided).await?
+    }
+
+    /// OffsetFetch of everything that was committed, by topic.
+    pub fn positions(&self, group: &str) -> Vec<(Arc<str>, Vec<Position>)> {
+        let place = self.find(group);
+        place.map_or_else(Vec::new, |place| place.lock().positions())
+    }
+
+    /// OffsetFetch of these partitions; offset -1 where nothing was committed.
+    pub fn positions_of(&self, group: &str, topic: &str, partitions: &[i32]) -> Vec<Position> {
+        match self.find(group) {
+            Some(place) => place.lock().positions_of(topic, partitions),
+            None => partitions.iter().map(|it| Position::none(*it)).collect(),
+        }
+    }
+
+    /// OffsetDelete: one result for each partition.
+    pub async fn delete_offsets(
+        &self,
+        group: &str,
+        places: &[(Arc<str>, i32)],
+    ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
+        let deleted = self.existing(group, |group, turn| Decided {
+            answer: group.delete_offsets(turn, places),
+            after: turn.appended,
+        });
+        let (decided, journal) = deleted.ok_or(ErrorCode::GroupIdNotFound)?;
+        self.release(&journal, decided).await?
+    }
+
+    /// DeleteGroups, for one group.
+    pub async fn delete(&self, group: &str) -> Result<(), ErrorCode> {
+        let deleted = self.existing(group, |group, turn| Decided {
+            answer: group.delete(turn),
+            after: turn.appended,
+        });
+        let (decided, journal) = deleted.ok_or(ErrorCode::GroupIdNotFound)?;
+        self.release(&journal, decided).await?
+    }
+
+    /// ListGroups.
+    pub fn list(&self) -> Vec<Listed> {
+        let listed = self.all();
+        let listed = listed.iter().map(|place| place.lock().listed());
+        listed.filter(|group| group.state != State::Dead).collect()
+    }
+
+    /// DescribeGroups, for one group.
+    pub fn describe(&self, group: &str) -> Option<Described> {
+        let described = self.find(group)?.lock().described();
+        Some(described).filter(|group| group.state != State::Dead)
+    }
+
+    /// All committed offsets of all groups, for metrics.
+    pub fn snapshot(&self) -> Vec<GroupOffset> {
+        let mut offsets = Vec::new();
+        for place in self.all() {
+            let group = place.lock();
+            for (topic, partitions) in group.offsets.iter() {
+                offsets.extend(partitions.iter().map(|(partition, committed)| GroupOffset {
+                    group: Arc::clone(&group.name),
+                    topic: Arc::clone(topic),
+                    partition: *partition,
+                    offset: committed.offset,
+                }));
+            }
+        }
+        offsets
+    }
+
+    /// The topic was deleted: the offsets in it mean nothing any more.
+    pub fn forget_topic(&self, topic: &str) {
+        for place in self.all() {
+            // What could not be written is there again after a restart, and no worse than before.
+            self.turn(&place, |group, turn| group.forget_topic(turn, topic).ok());
+        }
+    }
+
+    /// Keeps the time until the broker stops: sessions, rebalances, old offsets.
+    pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+        let interval_ms = self.settings.offsets_retention_check_interval_ms.max(1) as u64;
+        let mut sweep = tokio::time::interval(Duration::from_millis(interval_ms));
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let next = self.timers.next().map(|ticks_ms| self.clock.at(ticks_ms));
+            let due = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => break,
+                () = due => self.expire(),
+                () = self.timers.earlier.notified() => {}
+                _ = sweep.tick() => self.expire_offsets(),
+            }
+        }
+        self.stop();
+    }
+
+    fn expire(&self) {
+        for (at_ms, name) in self.timers.take_due(self.clock.now().ticks_ms) {
+            self.existing(&name, |group, turn| {
+                if group.armed_ms == Some(at_ms) {
+                    group.armed_ms = None;
+                }
+                group.expire(turn);
+            });
+        }
+    }
+
+    fn expire_offsets(&self) {
+        for place in self.all() {
+            // An error is logged where it happens; the next sweep tries again.
+            self.turn(&place, |group, turn| group.expire_offsets(turn).ok());
+        }
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        for place in self.all() {
+            self.turn(&place, |group, turn| group.stop(turn));
+        }
+    }
+}
