@@ -35,7 +35,6 @@ mod mapping;
 mod offset_index;
 mod opening;
 mod partition_metadata;
-mod prefault;
 mod producer_snapshot;
 mod producer_state;
 mod reaper;

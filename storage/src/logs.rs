@@ -12,7 +12,6 @@ use crate::data_dir::{self, DataDir};
 use crate::error::failed;
 use crate::hold::{Hold, HoldShared};
 use crate::housekeeper::{self, Stop};
-use crate::prefault::Prefaulter;
 use crate::recovery::Recovered;
 use crate::services::Services;
 use crate::{Log, LogConfig, OpenError, StorageError, StorageOptions};
@@ -77,14 +76,12 @@ impl Logs {
         let data_dir = DataDir::lock(&options.data_dir)?;
         let path = options.data_dir.clone();
         let clean = data_dir.take_clean_marker()?;
-        let (prefault, prefault_thread) =
-            Prefaulter::start().map_err(failed("start a thread for", &path))?;
-        let services = Arc::new(Services::new(options, prefault));
+        let services = Arc::new(Services::new(options));
         let logs = Self {
             services: Arc::clone(&services),
             data_dir: Mutex::new(Some(data_dir)),
             housekeeper: Arc::default(),
-            threads: Mutex::new(vec![prefault_thread]),
+            threads: Mutex::default(),
         };
         let recovery = opening::open_all(&services, default_config, clean)?;
         services.checkpoint_recovery_points()?;
@@ -225,7 +222,6 @@ impl Logs {
     fn stop_threads(&self) {
         self.housekeeper.stop();
         self.services.flusher.stop();
-        self.services.prefault.stop();
         for thread in std::mem::take(&mut *self.threads.hold()) {
             // A thread that panicked has said so; the others still have to end.
             let _ = thread.join();

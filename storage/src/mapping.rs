@@ -1,18 +1,20 @@
 //! Segment files in memory. All `unsafe` of this crate is here.
 //!
-//! A file is mapped once, at the largest size it may reach; that costs address space only. The file
-//! itself grows by `fallocate` in steps, and nothing past its length is ever touched (that would be
-//! SIGBUS). A full disk is an error of [`Tail::reserve`], before any byte is written.
+//! A file is mapped once, read-only, at the largest size it may reach; that costs address space only.
+//! Appends are `pwritev`s to the same file, which is cheaper than a copy into the mapping (see
+//! `docs/decisions/0006`), and both show the same page cache. The file grows by `fallocate` in steps:
+//! a full disk is an error of [`Tail::reserve`], before any byte is written.
 //!
 //! ```text
 //! 0            published         allocated (= file length)       capacity (= mapped)
-//! |  immutable  |   the tail's alone   |   must not be touched    |
+//! |  immutable  |  not looked at yet   |   must not be touched    |
 //! ```
 //!
 //! What makes this sound, for all of the module:
 //! - A byte below `published` is never written again and never unmapped or cut from its file while a
 //!   [`Mapping`] that shows it lives. Cutting a log below `published` makes a new file and mapping.
-//! - A byte at or above `published` is touched through the one [`Tail`] only, by `&mut`.
+//! - No byte is ever written through a mapping. Bytes at or above `published` are written by the one
+//!   [`Tail`], through the file, and not looked at.
 //! - `published` only grows, by the tail, with release order after the bytes are written; readers
 //!   load it with acquire order.
 //! - The lock file keeps other processes of this kind away. A stranger who cuts a segment file while
@@ -22,13 +24,13 @@
     reason = "slices of a mapping cannot be made without; the module says why they are sound"
 )]
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::FallocateFlags;
 
 use crate::hold::Hold;
@@ -42,8 +44,8 @@ const STEP: Range<usize> = 64 * 1024..16 * 1024 * 1024;
 const UNMAP_INLINE_BYTES: usize = 1024 * 1024;
 /// The end of a file that is being written is taken to be in the page cache.
 const HOT_BYTES: usize = 16 * 1024 * 1024;
-/// Files smaller than this are not prefaulted: most logs are idle.
-const PREFAULT_FROM: usize = 256 * 1024;
+/// Pieces that one system call takes at most; the system allows 1024.
+const PIECES_PER_WRITE: usize = 512;
 
 /// A mapped segment file.
 #[derive(Debug)]
@@ -52,20 +54,19 @@ pub(crate) struct Mapping {
     map: Option<MmapRaw>,
     published: AtomicUsize,
     allocated: AtomicUsize,
-    populated: AtomicUsize,
-    prefault_queued: AtomicBool,
     /// Bytes that were there when it was mapped.
     found: usize,
     /// Whether the [`Tail`] lives.
     writable: AtomicBool,
     /// `None` once the file is sealed. Held while the file's length changes.
-    file: Mutex<Option<File>>,
+    file: Mutex<Option<Arc<File>>>,
 }
 
 /// The right to append to a [`Mapping`]. There is one at most.
 #[derive(Debug)]
 pub(crate) struct Tail {
     mapping: Arc<Mapping>,
+    file: Arc<File>,
 }
 
 impl Mapping {
@@ -83,51 +84,46 @@ impl Mapping {
                 "the file is longer or shorter than its batches",
             ));
         }
-        let mapping = Arc::new(Self::new(file, published, capacity, true)?);
+        let file = Arc::new(file);
+        let mapping = Arc::new(Self::new(&file, published, capacity, true)?);
+        *mapping.file.hold() = Some(Arc::clone(&file));
         let tail = Tail {
             mapping: Arc::clone(&mapping),
+            file,
         };
         Ok((mapping, tail))
     }
 
     /// Maps the first `published` bytes of `file` for reading.
-    pub(crate) fn readable(file: File, published: usize) -> io::Result<Arc<Self>> {
+    pub(crate) fn readable(file: &File, published: usize) -> io::Result<Arc<Self>> {
         if (file.metadata()?.len() as usize) < published {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mapping = Self::new(file, published, published, false)?;
-        *mapping.file.hold() = None;
-        Ok(Arc::new(mapping))
+        Ok(Arc::new(Self::new(file, published, published, false)?))
     }
 
-    fn new(file: File, published: usize, capacity: usize, writable: bool) -> io::Result<Self> {
+    fn new(file: &File, published: usize, capacity: usize, writable: bool) -> io::Result<Self> {
         let mut options = MmapOptions::new();
         // An empty mapping is an error of the system: map a page, it is never touched.
         options.len(capacity.max(published).max(PAGE));
-        let map = if writable {
-            options.map_raw(&file)?
-        } else {
-            options.map_raw_read_only(&file)?
-        };
-        Ok(Self::over(Some(map), Some(file), published, writable))
+        let map = options.map_raw_read_only(file)?;
+        Ok(Self::over(Some(map), published, writable))
     }
 
-    fn over(map: Option<MmapRaw>, file: Option<File>, published: usize, writable: bool) -> Self {
+    fn over(map: Option<MmapRaw>, published: usize, writable: bool) -> Self {
         Self {
             map,
             published: AtomicUsize::new(published),
             allocated: AtomicUsize::new(published),
-            populated: AtomicUsize::new(published),
-            prefault_queued: AtomicBool::new(false),
             found: published,
             writable: AtomicBool::new(writable),
-            file: Mutex::new(file),
+            file: Mutex::new(None),
         }
     }
 
     /// Of no file and without bytes.
     pub(crate) fn empty() -> Arc<Self> {
-        Arc::new(Self::over(None, None, 0, false))
+        Arc::new(Self::over(None, 0, false))
     }
 
     fn map(&self) -> &MmapRaw {
@@ -162,7 +158,7 @@ impl Mapping {
         })
     }
 
-    /// Whether the range was just written through this mapping, which saves asking the system.
+    /// Whether the range was just written, which saves asking the system.
     pub(crate) fn is_hot(&self, range: &Range<usize>) -> bool {
         self.writable.load(Ordering::Relaxed)
             && range.start >= self.found
@@ -197,8 +193,7 @@ impl Mapping {
 
     /// Makes the published bytes from `from` on durable, and the file's length.
     ///
-    /// `msync` of a range is `fdatasync` of that range: pages that are prefaulted ahead of the
-    /// writer are not written as zeros, and stay writable without another fault.
+    /// `msync` of a range is `fdatasync` of that range.
     pub(crate) fn flush(&self, from: usize) -> io::Result<()> {
         let published = self.published();
         if from >= published {
@@ -247,56 +242,6 @@ impl Mapping {
         self.allocated.store(grown, Ordering::Release);
         Ok(())
     }
-
-    /// How far ahead of the writer pages are made ready: a share of what was written, so that small
-    /// and idle logs cost nothing.
-    fn ahead(published: usize) -> usize {
-        if published < PREFAULT_FROM {
-            0
-        } else {
-            (published / 4).min(prefault_max())
-        }
-    }
-
-    /// Whether the writer comes near the end of what is prefaulted. True once per request.
-    pub(crate) fn wants_prefault(&self) -> bool {
-        let published = self.published.load(Ordering::Relaxed);
-        let ahead = Self::ahead(published);
-        ahead != 0
-            && self.populated.load(Ordering::Relaxed) < published + ahead / 2
-            && self.populated.load(Ordering::Relaxed) < self.map().len()
-            && !self.prefault_queued.swap(true, Ordering::AcqRel)
-    }
-
-    /// Makes space and pages ready ahead of the writer. Failures are left to the writer to meet.
-    pub(crate) fn prefault(&self) {
-        self.prefault_queued.store(false, Ordering::Release);
-        let published = self.published();
-        let end = (published + Self::ahead(published)).min(self.map().len());
-        let _ = self.allocate(end);
-        let end = end.min(self.allocated.load(Ordering::Acquire)) / PAGE * PAGE;
-        let start = self
-            .populated
-            .load(Ordering::Relaxed)
-            .max(published)
-            .next_multiple_of(PAGE);
-        if start < end && self.writable.load(Ordering::Acquire) {
-            // A file that is cut in between makes this an error, not a signal.
-            let _ = self
-                .map()
-                .advise_range(Advice::PopulateWrite, start, end - start);
-        }
-        self.populated.fetch_max(end, Ordering::Relaxed);
-    }
-
-    /// Takes back a request to prefault that found the queue full.
-    pub(crate) fn prefault_refused(&self) {
-        self.prefault_queued.store(false, Ordering::Release);
-    }
-}
-
-fn prefault_max() -> usize {
-    4 * 1024 * 1024
 }
 
 /// Reserves space from `from` to `to` and makes the file that long.
@@ -341,24 +286,38 @@ impl Tail {
         self.mapping.allocate(end)
     }
 
-    /// Appends `length` bytes, which `fill` writes, and publishes them. They must be reserved.
-    pub(crate) fn append(&mut self, length: usize, fill: impl FnOnce(&mut [u8])) {
+    /// Writes `pieces` one after the other and publishes them. They must be reserved. After an error
+    /// nothing is published, and the next append goes to the same place.
+    pub(crate) fn append(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
         let start = self.mapping.published.load(Ordering::Relaxed);
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         assert!(
             start + length <= self.mapping.allocated.load(Ordering::Acquire),
             "appended without space reserved"
         );
-        // SAFETY: the range lies in the mapping and, as just checked, in the file; it is above
-        // `published`, so no one else looks at it, and `&mut self` is the only tail. Bytes of a file
-        // are always initialised.
-        let space = unsafe {
-            std::slice::from_raw_parts_mut(self.mapping.map().as_mut_ptr().add(start), length)
-        };
-        fill(space);
+        write_all_at(&self.file, pieces, start as u64)?;
         self.mapping
             .published
             .store(start + length, Ordering::Release);
+        Ok(())
     }
+}
+
+/// `pwritev` until everything is written.
+fn write_all_at(file: &File, mut pieces: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
+    while !pieces.is_empty() {
+        let batch = pieces.len().min(PIECES_PER_WRITE);
+        match rustix::io::pwritev(file, &pieces[..batch], at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                at += written as u64;
+                IoSlice::advance_slices(&mut pieces, written);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Tail {

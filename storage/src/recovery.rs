@@ -166,11 +166,7 @@ impl Opening<'_> {
             .open(&path)
             .map_err(failed("open", &path))?;
         let length = file.metadata().map_err(failed("inspect", &path))?.len();
-        let mapping = Mapping::readable(
-            file.try_clone().map_err(failed("open", &path))?,
-            length as usize,
-        )
-        .map_err(failed("map", &path))?;
+        let mapping = Mapping::readable(&file, length as usize).map_err(failed("map", &path))?;
         let bytes = mapping.bytes();
         let mut scan = Scan {
             bytes,

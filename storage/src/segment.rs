@@ -230,7 +230,7 @@ impl Segment {
     fn map(&self) -> Result<Arc<Mapping>, StorageError> {
         let path = self.log_path();
         let file = File::open(&path).map_err(failed("open", &path))?;
-        Mapping::readable(file, self.size() as usize).map_err(failed("map", &path))
+        Mapping::readable(&file, self.size() as usize).map_err(failed("map", &path))
     }
 
     /// Loads its contents with indexes that are known to belong to it, whatever is on disk.

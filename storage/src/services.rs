@@ -8,13 +8,11 @@ use crate::checkpoint::{self, PartitionKey};
 use crate::data_dir::{LOG_STARTS, RECOVERY_POINTS};
 use crate::flusher::Flusher;
 use crate::hold::{Hold, HoldShared};
-use crate::prefault::Prefaulter;
 use crate::{Log, StorageError, StorageOptions};
 
 /// Threads, settings and the list of logs.
 pub(crate) struct Services {
     pub(crate) options: StorageOptions,
-    pub(crate) prefault: Prefaulter,
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) logs: RwLock<HashMap<PartitionKey, Arc<Log>>>,
     pub(crate) flush_latency: RwLock<Option<Box<dyn Fn(f64) + Send + Sync>>>,
@@ -24,10 +22,9 @@ pub(crate) struct Services {
 
 impl Services {
     /// For a data directory whose checkpoint files are about to be written.
-    pub(crate) fn new(options: StorageOptions, prefault: Prefaulter) -> Self {
+    pub(crate) fn new(options: StorageOptions) -> Self {
         Self {
             options,
-            prefault,
             flusher: Arc::default(),
             logs: RwLock::default(),
             flush_latency: RwLock::new(None),

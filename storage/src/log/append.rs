@@ -1,4 +1,6 @@
-//! Appending: checked outside the lock, then one copy into the mapping.
+//! Appending: checked outside the lock, then one write to the file.
+use std::borrow::Cow;
+use std::io::IoSlice;
 use std::sync::atomic::Ordering;
 
 use protocol::record::{
@@ -11,10 +13,10 @@ use super::{Append, Appended, Log, Origin};
 use crate::hold::{Hold, HoldShared};
 use crate::producer_state::{Marker, Sequence};
 use crate::segment::Indexes;
-use crate::{AppendError, LogConfig};
+use crate::{AppendError, LogConfig, StorageError};
 
 impl Log {
-    /// Appends `records`. On success the batches are in the mapping: visible to reads, safe from a
+    /// Appends `records`. On success the batches are in the page cache: visible to reads, safe from a
     /// crash of the process. `wait for durability` = wait until [`super::LogObserver::flushed`]
     /// passes `last_offset` after a [`Log::request_flush`].
     pub fn append(&self, records: &[u8], how: Append) -> Result<Appended, AppendError> {
@@ -40,16 +42,13 @@ impl Log {
         }
         let rolled = self.make_room(&mut writer, &config, records.len(), &checked, how.now_ms)?;
         let base_offset = self.end_offset();
-        self.write(&mut writer, records, &checked, &config, how);
+        self.write(&mut writer, records, &checked, &config, how)?;
         let end_offset = base_offset + checked.span;
         self.end.store(end_offset, Ordering::Release);
         writer.unflushed_records += checked.span;
         let flush = rolled || writer.unflushed_records >= config.flush_messages;
         if self.unflushed_since_ms.load(Ordering::Relaxed) == 0 {
             self.unflushed_since_ms.store(how.now_ms, Ordering::Relaxed);
-        }
-        if let Some(open) = &writer.open {
-            self.services.prefault.hint(open.tail.mapping());
         }
         drop(writer);
         if flush {
@@ -85,7 +84,7 @@ impl Log {
         }
     }
 
-    /// The copy and what goes with it; cannot fail, the space is reserved.
+    /// The write and what goes with it. An error leaves the log as it was.
     fn write(
         &self,
         writer: &mut Writer,
@@ -93,7 +92,7 @@ impl Log {
         checked: &Checked,
         config: &LogConfig,
         how: Append,
-    ) {
+    ) -> Result<(), AppendError> {
         let Writer {
             active,
             open,
@@ -103,35 +102,105 @@ impl Log {
         } = writer;
         let open: &mut Open = open.as_mut().expect("make_room opened it");
         let start = open.tail.mapping().published();
-        let mut offset = self.end_offset();
+        let records = stamped(records, checked, config, how);
+        let batches = Placed::all(&records, self.end_offset(), how.leader_epoch);
+        let mut pieces: Vec<_> = batches.iter().flat_map(Placed::pieces).collect();
+        let written = open.tail.append(&mut pieces);
+        written.map_err(|source| {
+            self.full_or(StorageError {
+                action: "write",
+                path: active.log_path(),
+                source,
+            })
+        })?;
         if how.leader_epoch > *leader_epoch {
             *leader_epoch = how.leader_epoch;
-            self.epochs.hold().assign(how.leader_epoch, offset);
+            let mut epochs = self.epochs.hold();
+            epochs.assign(how.leader_epoch, self.end_offset());
         }
         let indexes: &mut Indexes = &mut open.contents.indexes.exclusive();
-        open.tail.append(records.len(), |space| {
-            space.copy_from_slice(records);
-            let mut at = 0;
-            while at < space.len() {
-                let batch = &mut space[at..];
-                restamp(batch, offset, how.leader_epoch);
-                if config.timestamp_type == TimestampType::LogAppendTime {
-                    stamp_append_time(batch, how.now_ms);
-                } else if let Some(timestamp) = checked.repaired {
-                    stamp_max_timestamp(batch, timestamp);
-                }
-                let header = BatchHeader::parse(batch).expect("the batch was verified");
-                let interval = config.index_interval_bytes;
-                indexes.note(active.base_offset(), &header, start + at, interval);
-                producers.apply(&header, Marker::read(&header, batch));
-                offset = header.last_offset() + 1;
-                at += header.size();
-            }
-        });
+        let mut position = start;
+        for Placed { header, bytes, .. } in &batches {
+            let interval = config.index_interval_bytes;
+            indexes.note(active.base_offset(), header, position, interval);
+            producers.apply(header, Marker::read(header, bytes));
+            position += bytes.len();
+        }
         open.first_timestamp.get_or_insert(checked.max_timestamp);
-        let size = (start + records.len()) as u64;
-        active.appended(size, indexes.max, how.now_ms);
+        active.appended(position as u64, indexes.max, how.now_ms);
+        Ok(())
     }
+}
+
+/// Batches as they are stored, but for their place; copied only if their timestamps change.
+fn stamped<'a>(
+    records: &'a [u8],
+    checked: &Checked,
+    config: &LogConfig,
+    how: Append,
+) -> Cow<'a, [u8]> {
+    let append_time = config.timestamp_type == TimestampType::LogAppendTime;
+    if !append_time && checked.repaired.is_none() {
+        return Cow::Borrowed(records);
+    }
+    let mut records = records.to_vec();
+    let mut rest = &mut records[..];
+    while !rest.is_empty() {
+        let size = verified(rest).size();
+        let (batch, next) = rest.split_at_mut(size);
+        if append_time {
+            stamp_append_time(batch, how.now_ms);
+        } else if let Some(timestamp) = checked.repaired {
+            stamp_max_timestamp(batch, timestamp);
+        }
+        rest = next;
+    }
+    Cow::Owned(records)
+}
+
+/// The part of a batch that [`restamp`] writes: base offset, length, leader epoch.
+const STAMP: usize = 16;
+
+/// A batch and its place in the log.
+struct Placed<'a> {
+    header: BatchHeader,
+    stamp: [u8; STAMP],
+    bytes: &'a [u8],
+}
+
+impl<'a> Placed<'a> {
+    fn all(records: &'a [u8], mut offset: i64, leader_epoch: i32) -> Vec<Self> {
+        let mut placed = Vec::with_capacity(1);
+        let mut rest = records;
+        while !rest.is_empty() {
+            let mut header = verified(rest);
+            header.base_offset = offset;
+            header.leader_epoch = leader_epoch;
+            let (bytes, next) = rest.split_at(header.size());
+            let mut stamp = [0; STAMP];
+            stamp.copy_from_slice(&bytes[..STAMP]);
+            restamp(&mut stamp, offset, leader_epoch);
+            offset = header.last_offset() + 1;
+            placed.push(Self {
+                header,
+                stamp,
+                bytes,
+            });
+            rest = next;
+        }
+        placed
+    }
+
+    fn pieces(&self) -> [IoSlice<'_>; 2] {
+        [
+            IoSlice::new(&self.stamp),
+            IoSlice::new(&self.bytes[STAMP..]),
+        ]
+    }
+}
+
+fn verified(batch: &[u8]) -> BatchHeader {
+    BatchHeader::parse(batch).expect("the batch was verified")
 }
 
 fn append_time(config: &LogConfig, timestamp: i64) -> i64 {

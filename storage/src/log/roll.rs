@@ -47,7 +47,7 @@ impl Log {
     }
 
     /// A full disk (or quota, or file size limit) is a case of its own.
-    fn full_or(&self, error: StorageError) -> AppendError {
+    pub(super) fn full_or(&self, error: StorageError) -> AppendError {
         match error.source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                 AppendError::Full(self.dir.clone())
