@@ -210,14 +210,9 @@ impl Topics {
     ) -> Result<Vec<Arc<storage::Log>>, TopicError> {
         let (partitions, id) = (0..plan.partitions, record.id.into_bytes());
         let config = log_config(&plan.config);
-        let made = self
-            .logs
-            .create_many(&plan.name, partitions.clone(), id, &config);
+        let made = self.logs.create_many(&plan.name, partitions, id, &config);
         made.map_err(|failure| {
             error!(topic = plan.name, error = %failure, "cannot make the folders of a topic");
-            if let Err(error) = self.drop_folders(&plan.name, partitions) {
-                error!(topic = plan.name, %error, "cannot remove the folders either");
-            }
             if let Err(error) = store.commit(vec![Change::Topic(plan.name.clone(), None)]) {
                 error!(topic = plan.name, %error, "cannot take the topic back");
             }
@@ -264,7 +259,6 @@ impl Topics {
             Ok(made) => made,
             Err(failure) => {
                 error!(topic = name, error = %failure, "cannot make the folders of partitions");
-                self.drop_folders(name, had..count)?;
                 store.commit(vec![Change::Topic(name.to_owned(), Some(before))])?;
                 return Err(failure.into());
             }

@@ -5,6 +5,7 @@
 //! a crash; an empty one is the rest of a creation that was never answered, and goes. A folder that
 //! is missing is made again.
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
@@ -200,14 +201,17 @@ impl Topics {
         Ok(())
     }
 
-    /// Removes partition folders.
+    /// Removes partition folders, those of them that are there.
     pub(super) fn drop_folders(
         &self,
         topic: &str,
         partitions: impl IntoIterator<Item = i32>,
     ) -> Result<(), StorageError> {
         for partition in partitions {
-            self.logs.delete(topic, partition)?;
+            match self.logs.delete(topic, partition) {
+                Err(error) if error.source.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -119,4 +119,10 @@ impl Store {
     pub fn flush(&self) -> Result<(), CommitError> {
         Ok(self.journal.flush()?)
     }
+
+    /// What a restart would make of the log.
+    #[cfg(test)]
+    pub fn replayed(&self) -> Self {
+        Self::replay(self.journal.clone()).expect("the log that was just written")
+    }
 }
