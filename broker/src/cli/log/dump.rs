@@ -17,19 +17,15 @@ const MAX_BATCH_BYTES: usize = 1 << 28;
 
 /// Prints the file.
 pub(super) fn run(file: &Path, with_records: bool, json: bool) -> Result<()> {
-    let kind = file
-        .extension()
-        .and_then(|kind| kind.to_str())
-        .unwrap_or_default();
-    if kind == "log" {
-        return log(file, with_records, json);
-    }
-    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let table = match kind {
-        "index" => offset_index(&bytes, base_offset(file)?),
-        "timeindex" => time_index(&bytes, base_offset(file)?),
-        "txnindex" => transaction_index(&bytes),
-        "snapshot" => snapshot(&bytes).with_context(|| format!("{} is damaged", file.display()))?,
+    let read = || std::fs::read(file).with_context(|| file.display().to_string());
+    let table = match file.extension().and_then(|kind| kind.to_str()) {
+        Some("log") => return log(file, with_records, json),
+        Some("index") => offset_index(&read()?, base_offset(file)?),
+        Some("timeindex") => time_index(&read()?, base_offset(file)?),
+        Some("txnindex") => transaction_index(&read()?),
+        Some("snapshot") => {
+            snapshot(&read()?).with_context(|| format!("{} is damaged", file.display()))?
+        }
         _ => {
             let hint = format!(
                 "{}: expected a .log, .index, .timeindex, .txnindex or .snapshot file",
