@@ -1,8 +1,9 @@
 //! The group coordinator: who is in which group, who consumes what, and how far they are.
 //!
-//! `groups` is the set and the way in; each group (`classic`) stands behind its own mutex. `join`,
-//! `sync`, `leave` and `commit` are what requests do to it, `records` is how it goes into
-//! `__consumer_offsets` and comes back, in the `formats` of Apache Kafka.
+//! `groups` is the set, `requests` the way in; each group (`classic`) stands behind its own mutex.
+//! `join`, `statics`, `sync`, `leave` and `commit` are what requests do to it, `rebalance` is what
+//! that sets off, `records` is how it goes into `__consumer_offsets` and comes back, in the
+//! `formats` of Apache Kafka.
 mod answer;
 mod classic;
 mod commit;
@@ -15,10 +16,16 @@ mod load;
 mod member;
 mod members;
 mod offsets;
+mod rebalance;
 mod records;
+mod requests;
+mod statics;
 mod subscription;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod timers;
+mod turn;
 
 pub use classic::State;
 pub use commit::{Commit, Committer};

@@ -34,9 +34,10 @@ impl Api for DescribeGroups {
             };
             let found = described.error_code == NONE;
             let described = described.with_group_id(id);
-            match operations && found {
-                true => described.with_authorized_operations(ALL_OPERATIONS),
-                false => described,
+            if operations && found {
+                described.with_authorized_operations(ALL_OPERATIONS)
+            } else {
+                described
             }
         });
         Reply::Ready(DescribeGroupsResponse::default().with_groups(groups.collect()))

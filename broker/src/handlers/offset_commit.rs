@@ -36,9 +36,10 @@ impl Api for OffsetCommit {
             (topic.name.clone(), partitions.collect::<Vec<_>>())
         });
         let topics: Vec<_> = topics.collect();
-        let committed = match commits.is_empty() {
-            true => Ok(()),
-            false => store(&context, &request, commits).await,
+        let committed = if commits.is_empty() {
+            Ok(())
+        } else {
+            store(&context, &request, commits).await
         };
         let topics = topics.into_iter().map(|(name, partitions)| {
             let partitions = partitions.into_iter().map(|(index, checked)| {

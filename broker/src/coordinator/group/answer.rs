@@ -4,9 +4,9 @@ use std::sync::Arc;
 use protocol::error::ErrorCode;
 use tokio::sync::oneshot;
 
-use super::classic::append_error;
 use super::groups::Groups;
 use super::member::Decided;
+use super::turn::append_error;
 use crate::coordinator::Journal;
 
 impl Groups {

@@ -1,4 +1,4 @@
-//! A group of the classic protocol: its states, and how a rebalance goes.
+//! A group of the classic protocol: its states, and what it knows.
 //!
 //! ```text
 //!            join                all joined            leader's SyncGroup
@@ -16,66 +16,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use protocol::error::ErrorCode;
-use storage::AppendError;
-
 use super::member::{Joined, JoinedMember, Member};
 use super::members::Members;
 use super::offsets::Offsets;
+use super::subscription;
 use super::timers::Now;
-use super::{Limits, subscription};
-use crate::coordinator::{Entry, Journal};
 
 /// The protocol type whose metadata is understood here.
 const CONSUMER: &str = "consumer";
-
-/// Where entries go.
-pub trait Append {
-    /// Appends all or nothing; returns the offset of the last entry. Does not wait.
-    fn append(&self, entries: &[Entry]) -> Result<i64, AppendError>;
-}
-
-impl Append for Journal {
-    fn append(&self, entries: &[Entry]) -> Result<i64, AppendError> {
-        Journal::append(self, entries)
-    }
-}
-
-/// What a method of a group works with, from the moment the mutex is taken to its release.
-pub struct Turn<'a> {
-    /// The moment.
-    pub now: Now,
-    /// The settings.
-    pub limits: &'a Limits,
-    /// The group's journal.
-    pub journal: &'a dyn Append,
-    /// Offset of the last entry that was appended in this turn.
-    pub appended: Option<i64>,
-}
-
-impl Turn<'_> {
-    /// Appends; on an error nothing was written and nothing may be applied.
-    pub fn append(&mut self, entries: &[Entry]) -> Result<(), ErrorCode> {
-        let offset = self.journal.append(entries).map_err(|error| {
-            tracing::error!(%error, "cannot write to the journal of groups");
-            append_error(&error)
-        })?;
-        self.appended = Some(offset);
-        Ok(())
-    }
-}
-
-/// What a client is told when the journal fails (Kafka's `appendGroupMetadataErrorToResponseError`).
-pub fn append_error(error: &AppendError) -> ErrorCode {
-    match error {
-        AppendError::Closed => ErrorCode::CoordinatorNotAvailable,
-        AppendError::Full(_) | AppendError::Poisoned | AppendError::Storage(_) => {
-            ErrorCode::NotCoordinator
-        }
-        _ => ErrorCode::UnknownServerError,
-    }
-}
 
 /// The states of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,140 +186,6 @@ impl Group {
         Some(member)
     }
 
-    pub fn all_joined(&self) -> bool {
-        self.members.len() == self.members.joining() && self.pending.is_empty()
-    }
-
-    /// After a change of members: begins a rebalance, or ends the join phase of the one under way.
-    pub fn rebalance_or_complete(&mut self, turn: &mut Turn<'_>, reason: &str) {
-        if self.state == State::PreparingRebalance {
-            self.complete_if_all_joined(turn);
-        } else {
-            self.prepare_rebalance(turn, reason);
-        }
-    }
-
-    /// Ends the join phase if nobody is missing; an initial delay runs its time.
-    pub fn complete_if_all_joined(&mut self, turn: &mut Turn<'_>) {
-        if self.state == State::PreparingRebalance && !self.from_empty && self.all_joined() {
-            self.complete_join(turn);
-        }
-    }
-
-    /// Begins the join phase.
-    pub fn prepare_rebalance(&mut self, turn: &mut Turn<'_>, reason: &str) {
-        let now = turn.now;
-        if self.state == State::CompletingRebalance {
-            for member in self.members.iter_mut() {
-                member.assignment = Bytes::new();
-            }
-            self.answer_syncs(now, Some(ErrorCode::RebalanceInProgress), None);
-        }
-        self.clear_owed_syncs();
-        self.from_empty = self.state == State::Empty;
-        self.move_to(State::PreparingRebalance, now);
-        tracing::info!(
-            group = &*self.name,
-            generation = self.generation,
-            members = self.members.len(),
-            reason,
-            "rebalance"
-        );
-        let delay_ms = turn.limits.initial_delay_ms;
-        if self.from_empty && delay_ms > 0 {
-            let longest_ms = self.members.rebalance_timeout_ms();
-            self.join_timer = Some(JoinTimer::Initial {
-                at_ms: self.arm(now.ticks_ms + delay_ms),
-                delay_ms,
-                remaining_ms: longest_ms.saturating_sub(delay_ms),
-            });
-        } else if self.from_empty || self.all_joined() {
-            self.complete_join(turn);
-        } else {
-            self.wait_for_joins(now);
-        }
-    }
-
-    fn wait_for_joins(&mut self, now: Now) {
-        let at_ms = self.arm(now.ticks_ms + self.members.rebalance_timeout_ms());
-        self.join_timer = Some(JoinTimer::Rejoin { at_ms });
-    }
-
-    /// Ends the join phase: dynamic members that did not join are out, the rest is the next
-    /// generation.
-    pub fn complete_join(&mut self, turn: &mut Turn<'_>) {
-        self.join_timer = None;
-        let missing = |member: &&Member| member.join.is_none() && member.instance_id.is_none();
-        let late: Vec<_> = self.members.iter().filter(missing).collect();
-        let late: Vec<_> = late.iter().map(|member| Arc::clone(&member.id)).collect();
-        for id in &late {
-            tracing::info!(
-                group = &*self.name,
-                member = &**id,
-                "did not rejoin in time"
-            );
-            self.remove_member(id);
-        }
-        if !self.members.is_empty() && !self.elect_leader() {
-            // Only static members that are away are left: until they come or expire.
-            self.wait_for_joins(turn.now);
-            return;
-        }
-        self.generation = self.generation.checked_add(1).unwrap_or(1);
-        self.from_empty = false;
-        self.new_member_added = false;
-        self.protocol = self.members.vote();
-        self.subscribed = self.read_subscriptions();
-        if self.members.is_empty() {
-            self.become_empty(turn);
-        } else {
-            self.answer_joins(turn.now);
-        }
-    }
-
-    /// The leader stays if it joined again; else one that did leads. False if nobody did.
-    fn elect_leader(&mut self) -> bool {
-        let present = |member: &Member| {
-            let waiting = member.join.as_ref();
-            waiting.is_some_and(|waiting| !waiting.reply.is_closed())
-        };
-        let leader = self.leader.as_deref().and_then(|id| self.members.get(id));
-        if leader.is_some_and(present) {
-            return true;
-        }
-        let Some(elected) = self.members.candidate() else {
-            return false;
-        };
-        self.leader = Some(Arc::clone(&elected.id));
-        true
-    }
-
-    fn become_empty(&mut self, turn: &mut Turn<'_>) {
-        self.leader = None;
-        self.move_to(State::Empty, turn.now);
-        tracing::info!(group = &*self.name, generation = self.generation, "empty");
-        // If this is not written, the last generation comes back after a restart and times out.
-        if turn.append(&[self.record()]).is_ok() {
-            self.recorded = true;
-        }
-    }
-
-    fn answer_joins(&mut self, now: Now) {
-        self.move_to(State::CompletingRebalance, now);
-        let ids: Vec<_> = self.members.iter().map(|it| Arc::clone(&it.id)).collect();
-        for id in &ids {
-            let joined = self.joined(id, self.is_leader(id));
-            self.members.answer_join(id, Ok(joined), None);
-            self.keep_alive(now, id);
-            if let Some(member) = self.members.get_mut(id) {
-                member.is_new = false;
-                member.owes_sync = true;
-            }
-        }
-        let at_ms = now.ticks_ms + self.members.rebalance_timeout_ms();
-        self.sync_deadline_ms = Some(self.arm(at_ms));
-    }
-
     /// What `member` is told of this generation.
     pub fn joined(&self, member: &str, with_members: bool) -> Joined {
         let describe = |member: &Member| JoinedMember {
@@ -379,10 +193,7 @@ impl Group {
             instance_id: member.instance_id.clone(),
             metadata: member.metadata(self.protocol.as_deref().unwrap_or_default()),
         };
-        let members = match with_members {
-            true => self.members.iter().map(describe).collect(),
-            false => Vec::new(),
-        };
+        let members = self.members.iter().filter(|_| with_members);
         Joined {
             generation: self.generation,
             protocol_type: self.protocol_type.clone(),
@@ -390,14 +201,7 @@ impl Group {
             leader: self.leader.clone().unwrap_or_default(),
             member_id: member.into(),
             skip_assignment: false,
-            members,
-        }
-    }
-
-    pub fn clear_owed_syncs(&mut self) {
-        self.sync_deadline_ms = None;
-        for member in self.members.iter_mut() {
-            member.owes_sync = false;
+            members: members.map(describe).collect(),
         }
     }
 

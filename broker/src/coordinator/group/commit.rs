@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use protocol::error::ErrorCode;
 
-use super::classic::{Group, State, Turn};
+use super::classic::{Group, State};
 use super::formats::Committed;
+use super::turn::Turn;
 
 /// Who commits.
 #[derive(Debug, Clone, Copy)]
@@ -100,9 +101,11 @@ impl Group {
         if self.state != State::Empty && !self.uses_consumer_protocol() {
             return Err(ErrorCode::NonEmptyGroup);
         }
-        let allowed = |topic: &str| match self.is_subscribed(topic) {
-            true => Err(ErrorCode::GroupSubscribedToTopic),
-            false => Ok(()),
+        let allowed = |topic: &str| {
+            if self.is_subscribed(topic) {
+                return Err(ErrorCode::GroupSubscribedToTopic);
+            }
+            Ok(())
         };
         let results: Vec<_> = places.iter().map(|(topic, _)| allowed(topic)).collect();
         let known = |topic: &str, partition| self.offsets.get(topic, partition).is_some();

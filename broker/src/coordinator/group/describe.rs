@@ -80,9 +80,10 @@ impl Group {
             instance_id: member.instance_id.clone(),
             client_id: Arc::clone(&member.client_id),
             client_host: Arc::clone(&member.client_host),
-            metadata: match stable {
-                true => member.metadata(&protocol),
-                false => Bytes::new(),
+            metadata: if stable {
+                member.metadata(&protocol)
+            } else {
+                Bytes::new()
             },
             assignment: member.assignment.clone(),
         };

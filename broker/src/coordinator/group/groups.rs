@@ -10,17 +10,11 @@ use std::time::Duration;
 use anyhow::Context;
 use config::Settings;
 use protocol::error::ErrorCode;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use super::answer::Parked;
-use super::classic::{Group, State, Turn};
-use super::commit::{Commit, Committer};
-use super::describe::{Described, Listed, Position};
-use super::join::Join;
-use super::leave::Leaver;
-use super::member::{Decided, Joined, Refused, Synced, Waiting};
-use super::sync::Sync;
+use super::classic::{Group, State};
 use super::timers::{Clock, Timers};
+use super::turn::Turn;
 use super::{Limits, TOPIC, load};
 use crate::coordinator::Journal;
 use crate::metadata::{Topic, Topics};
@@ -35,7 +29,7 @@ const CONFIGS: &[(&str, &str)] = &[
 /// All groups.
 #[derive(Debug)]
 pub struct Groups {
-    settings: Arc<Settings>,
+    pub settings: Arc<Settings>,
     topics: Arc<Topics>,
     limits: Limits,
     clock: Clock,
@@ -44,19 +38,21 @@ pub struct Groups {
     journals: OnceLock<Vec<Journal>>,
     creating: Mutex<()>,
     by_name: RwLock<HashMap<Arc<str>, Arc<Place>>>,
-    tickets: AtomicU64,
+    /// Numbers the JoinGroups that wait.
+    pub tickets: AtomicU64,
     stopped: AtomicBool,
 }
 
 /// A group in the set.
 #[derive(Debug)]
-struct Place {
+pub struct Place {
     journal: Journal,
     group: Mutex<Group>,
 }
 
 impl Place {
-    fn lock(&self) -> MutexGuard<'_, Group> {
+    /// Takes the mutex.
+    pub fn lock(&self) -> MutexGuard<'_, Group> {
         self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,7 +146,7 @@ impl Groups {
         Ok(self.journals.get_or_init(|| journals_of(&topic)))
     }
 
-    fn find(&self, name: &str) -> Option<Arc<Place>> {
+    pub fn find(&self, name: &str) -> Option<Arc<Place>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         by_name.get(name).cloned()
     }
@@ -170,7 +166,7 @@ impl Groups {
         Ok(Arc::clone(place))
     }
 
-    fn all(&self) -> Vec<Arc<Place>> {
+    pub fn all(&self) -> Vec<Arc<Place>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         by_name.values().cloned().collect()
     }
@@ -227,7 +223,7 @@ impl Groups {
     }
 
     /// A turn with a group that must be there. A group that dies in between was not.
-    fn existing<R>(
+    pub fn existing<R>(
         &self,
         name: &str,
         act: impl FnOnce(&mut Group, &mut Turn<'_>) -> R,
@@ -238,7 +234,7 @@ impl Groups {
     }
 
     /// A turn with a group that is made if it is not there.
-    fn created<R>(
+    pub fn created<R>(
         &self,
         name: &str,
         act: impl FnOnce(&mut Group, &mut Turn<'_>) -> R,
@@ -261,177 +257,11 @@ impl Groups {
         self.settings.flush == config::FlushPolicy::Commit
     }
 
-    fn check_running(&self) -> Result<(), ErrorCode> {
-        match self.stopped.load(Ordering::Acquire) {
-            true => Err(ErrorCode::CoordinatorNotAvailable),
-            false => Ok(()),
+    pub fn check_running(&self) -> Result<(), ErrorCode> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(ErrorCode::CoordinatorNotAvailable);
         }
-    }
-
-    /// JoinGroup: waits until the join phase ends.
-    pub async fn join(&self, group: &str, join: Join) -> Result<Joined, Refused> {
-        let member_id = Arc::clone(&join.member_id);
-        let refuse = |error| Refused { error, member_id };
-        let (ticket, receiver, journal) = match self.begin_join(group, join) {
-            Ok(begun) => begun,
-            Err(error) => return Err(refuse(error)),
-        };
-        let parked = Parked::new(self, group.into(), ticket);
-        let decided = self.decided(&journal, receiver).await;
-        parked.answered();
-        decided.unwrap_or_else(|error| Err(refuse(error)))
-    }
-
-    #[expect(
-        clippy::type_complexity,
-        reason = "a triple that is taken apart at once"
-    )]
-    fn begin_join(
-        &self,
-        group: &str,
-        join: Join,
-    ) -> Result<
-        (
-            u64,
-            oneshot::Receiver<Decided<Result<Joined, Refused>>>,
-            Journal,
-        ),
-        ErrorCode,
-    > {
-        self.check_running()?;
-        let allowed =
-            self.settings.group_min_session_timeout_ms..=self.settings.group_max_session_timeout_ms;
-        if !allowed.contains(&join.session_timeout_ms) {
-            return Err(ErrorCode::InvalidSessionTimeout);
-        }
-        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-        let (reply, receiver) = oneshot::channel();
-        let waiting = Waiting { ticket, reply };
-        let ((), journal) = if join.member_id.is_empty() {
-            self.created(group, |group, turn| group.join(turn, join, waiting))?
-        } else {
-            self.existing(group, |group, turn| group.join(turn, join, waiting))
-                .ok_or(ErrorCode::UnknownMemberId)?
-        };
-        Ok((ticket, receiver, journal))
-    }
-
-    /// The connection of a waiting JoinGroup ended.
-    pub fn abandon_join(&self, group: &str, ticket: u64) {
-        self.existing(group, |group, turn| group.abandon_join(turn, ticket));
-    }
-
-    /// SyncGroup: waits until the assignment is there.
-    pub async fn sync(&self, group: &str, sync: Sync) -> Result<Synced, ErrorCode> {
-        self.check_running()?;
-        let (reply, receiver) = oneshot::channel();
-        let begun = self.existing(group, |group, turn| group.sync(turn, sync, reply));
-        let ((), journal) = begun.ok_or(ErrorCode::UnknownMemberId)?;
-        self.decided(&journal, receiver).await?
-    }
-
-    /// Heartbeat.
-    pub fn heartbeat(
-        &self,
-        group: &str,
-        member_id: &str,
-        instance_id: Option<&str>,
-        generation: i32,
-    ) -> Result<(), ErrorCode> {
-        let beaten = self.existing(group, |group, turn| {
-            group.heartbeat(turn, member_id, instance_id, generation)
-        });
-        beaten.map_or(Err(ErrorCode::UnknownMemberId), |(result, _)| result)
-    }
-
-    /// LeaveGroup: one result for each leaver.
-    pub async fn leave(
-        &self,
-        group: &str,
-        leavers: &[Leaver],
-    ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
-        let left = self.existing(group, |group, turn| Decided {
-            answer: group.leave(turn, leavers),
-            after: turn.appended,
-        });
-        match left {
-            Some((decided, journal)) => self.release(&journal, decided).await,
-            None => Ok(vec![Err(ErrorCode::UnknownMemberId); leavers.len()]),
-        }
-    }
-
-    /// OffsetCommit. A group that is not there is made for a consumer that is in none; `unknown` is
-    /// what any other is told.
-    pub async fn commit(
-        &self,
-        group: &str,
-        who: Committer<'_>,
-        commits: Vec<Commit>,
-        retention_ms: Option<i64>,
-        unknown: ErrorCode,
-    ) -> Result<(), ErrorCode> {
-        let act = |group: &mut Group, turn: &mut Turn<'_>| {
-            let answer = group.commit(turn, who, commits, retention_ms);
-            let after = turn.appended;
-            Decided { answer, after }
-        };
-        let (decided, journal) = if who.generation < 0 {
-            self.created(group, act)?
-        } else {
-            self.existing(group, act).ok_or(unknown)?
-        };
-        self.release(&journal, decided).await?
-    }
-
-    /// OffsetFetch of everything that was committed, by topic.
-    pub fn positions(&self, group: &str) -> Vec<(Arc<str>, Vec<Position>)> {
-        let place = self.find(group);
-        place.map_or_else(Vec::new, |place| place.lock().positions())
-    }
-
-    /// OffsetFetch of these partitions; offset -1 where nothing was committed.
-    pub fn positions_of(&self, group: &str, topic: &str, partitions: &[i32]) -> Vec<Position> {
-        match self.find(group) {
-            Some(place) => place.lock().positions_of(topic, partitions),
-            None => partitions.iter().map(|it| Position::none(*it)).collect(),
-        }
-    }
-
-    /// OffsetDelete: one result for each partition.
-    pub async fn delete_offsets(
-        &self,
-        group: &str,
-        places: &[(Arc<str>, i32)],
-    ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
-        let deleted = self.existing(group, |group, turn| Decided {
-            answer: group.delete_offsets(turn, places),
-            after: turn.appended,
-        });
-        let (decided, journal) = deleted.ok_or(ErrorCode::GroupIdNotFound)?;
-        self.release(&journal, decided).await?
-    }
-
-    /// DeleteGroups, for one group.
-    pub async fn delete(&self, group: &str) -> Result<(), ErrorCode> {
-        let deleted = self.existing(group, |group, turn| Decided {
-            answer: group.delete(turn),
-            after: turn.appended,
-        });
-        let (decided, journal) = deleted.ok_or(ErrorCode::GroupIdNotFound)?;
-        self.release(&journal, decided).await?
-    }
-
-    /// ListGroups.
-    pub fn list(&self) -> Vec<Listed> {
-        let listed = self.all();
-        let listed = listed.iter().map(|place| place.lock().listed());
-        listed.filter(|group| group.state != State::Dead).collect()
-    }
-
-    /// DescribeGroups, for one group.
-    pub fn describe(&self, group: &str) -> Option<Described> {
-        let described = self.find(group)?.lock().described();
-        Some(described).filter(|group| group.state != State::Dead)
+        Ok(())
     }
 
     /// All committed offsets of all groups, for metrics.

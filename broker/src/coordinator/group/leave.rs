@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use protocol::error::ErrorCode;
 
-use super::classic::{Group, JoinTimer, State, Turn};
+use super::classic::{Group, JoinTimer, State};
 use super::member::Refused;
+use super::turn::Turn;
 
 /// A member that wants to go, or that an administrator wants out.
 #[derive(Debug, Clone)]

@@ -101,12 +101,13 @@ impl Members {
 
     /// Replaces what a member supports.
     pub fn set_protocols(&mut self, id: &str, protocols: Vec<Protocol>) {
-        let Some(member) = self.by_id.get_mut(id) else {
+        let Some(mut member) = self.by_id.remove(id) else {
             return;
         };
-        let old = std::mem::replace(&mut member.protocols, protocols.clone());
-        self.uncount(&old);
+        self.uncount(&member.protocols);
         self.count(&protocols);
+        member.protocols = protocols;
+        self.by_id.insert(Arc::clone(&member.id), member);
     }
 
     /// Lets a member wait for its join. An older join of the same member is given up: its client
@@ -120,11 +121,10 @@ impl Members {
 
     /// Answers the waiting join of a member, if it has one.
     pub fn answer_join(&mut self, id: &str, answer: JoinAnswer, after: Option<i64>) {
-        if let Some(member) = self.by_id.get_mut(id) {
-            if let Some(waiting) = member.join.take() {
-                self.joining -= 1;
-                let _ = waiting.reply.send(Decided { answer, after });
-            }
+        let member = self.by_id.get_mut(id);
+        if let Some(waiting) = member.and_then(|member| member.join.take()) {
+            self.joining -= 1;
+            let _ = waiting.reply.send(Decided { answer, after });
         }
     }
 

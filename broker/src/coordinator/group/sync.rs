@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::error::ErrorCode;
 
-use super::classic::{Group, State, Turn};
+use super::classic::{Group, State};
 use super::member::{Decided, ReplyTo, SyncAnswer, Synced};
 use super::timers::Now;
+use super::turn::Turn;
 
 /// A SyncGroup request, cut loose from its frame.
 #[derive(Debug, Clone)]
@@ -28,9 +29,9 @@ pub struct Sync {
 
 impl Group {
     /// Takes a SyncGroup; the answer comes through `reply`, at once or when the leader's is there.
-    pub fn sync(&mut self, turn: &mut Turn<'_>, sync: Sync, reply: ReplyTo<SyncAnswer>) {
+    pub fn sync(&mut self, turn: &mut Turn<'_>, sync: &Sync, reply: ReplyTo<SyncAnswer>) {
         let id = Arc::clone(&sync.member_id);
-        if let Err(error) = self.check_sync(&sync) {
+        if let Err(error) = self.check_sync(sync) {
             send(reply, Err(error));
             return;
         }

@@ -21,7 +21,11 @@ impl Writer {
     /// Requests carry no longer strings than this format does, save for the tail of a flexible
     /// request's string, which is cut at a character.
     pub fn string(&mut self, value: &str) {
-        let value = &value[..value.floor_char_boundary(i16::MAX as usize)];
+        let mut length = value.len().min(i16::MAX as usize);
+        while !value.is_char_boundary(length) {
+            length -= 1;
+        }
+        let value = &value[..length];
         self.0
             .extend_from_slice(&(value.len() as i16).to_be_bytes());
         self.0.extend_from_slice(value.as_bytes());

@@ -1,0 +1,54 @@
+//! What a group works with while it holds its mutex.
+use protocol::error::ErrorCode;
+use storage::AppendError;
+
+use super::Limits;
+use super::timers::Now;
+use crate::coordinator::{Entry, Journal};
+
+/// Where entries go.
+pub trait Append {
+    /// Appends all or nothing; returns the offset of the last entry. Does not wait.
+    fn append(&self, entries: &[Entry]) -> Result<i64, AppendError>;
+}
+
+impl Append for Journal {
+    fn append(&self, entries: &[Entry]) -> Result<i64, AppendError> {
+        Journal::append(self, entries)
+    }
+}
+
+/// What a method of a group works with, from the moment the mutex is taken to its release.
+pub struct Turn<'a> {
+    /// The moment.
+    pub now: Now,
+    /// The settings.
+    pub limits: &'a Limits,
+    /// The group's journal.
+    pub journal: &'a dyn Append,
+    /// Offset of the last entry that was appended in this turn.
+    pub appended: Option<i64>,
+}
+
+impl Turn<'_> {
+    /// Appends; on an error nothing was written and nothing may be applied.
+    pub fn append(&mut self, entries: &[Entry]) -> Result<(), ErrorCode> {
+        let offset = self.journal.append(entries).map_err(|error| {
+            tracing::error!(%error, "cannot write to the journal of groups");
+            append_error(&error)
+        })?;
+        self.appended = Some(offset);
+        Ok(())
+    }
+}
+
+/// What a client is told when the journal fails (Kafka's `appendGroupMetadataErrorToResponseError`).
+pub fn append_error(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Closed => ErrorCode::CoordinatorNotAvailable,
+        AppendError::Full(_) | AppendError::Poisoned | AppendError::Storage(_) => {
+            ErrorCode::NotCoordinator
+        }
+        _ => ErrorCode::UnknownServerError,
+    }
+}
