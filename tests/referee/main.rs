@@ -1,1 +1,5 @@
 //! Questions to Apache Kafka and to klamm.
+mod both;
+mod configs;
+mod producers;
+mod topics;

@@ -101,7 +101,10 @@ fn refuse(
     request: &DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let topics = request.topics.iter();
-    let topics = topics.map(|topic| missing(context, &topic.name, ErrorCode::InvalidRequest));
+    let topics = topics.map(|topic| {
+        missing(context, &topic.name, ErrorCode::InvalidRequest)
+            .with_topic_authorized_operations(i32::MIN)
+    });
     DescribeTopicPartitionsResponse::default().with_topics(topics.collect())
 }
 

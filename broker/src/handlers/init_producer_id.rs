@@ -1,5 +1,6 @@
-//! InitProducerId (22), v0–5: an id for an idempotent producer, or a new epoch for one that has an
-//! id (KIP-360). Transactional ids are refused: there is no transaction coordinator.
+//! InitProducerId (22), v0–5: an id for an idempotent producer. One that tells the id and epoch it has
+//! (v3, KIP-360) gets a new id too, as Kafka does it: only a transactional id ties epochs together.
+//! Transactional ids are refused: there is no transaction coordinator.
 use std::ops::RangeInclusive;
 
 use protocol::error::{ErrorCode, NONE};
@@ -11,6 +12,9 @@ use crate::dispatch::{Context, Reply};
 /// See the module.
 pub struct InitProducerId;
 
+const NO_PRODUCER_ID: ProducerId = ProducerId(-1);
+const NO_PRODUCER_EPOCH: i16 = -1;
+
 impl Api for InitProducerId {
     const KEY: ApiKey = ApiKey::InitProducerId;
     type Request = InitProducerIdRequest;
@@ -20,7 +24,11 @@ impl Api for InitProducerId {
         context: Context,
         request: InitProducerIdRequest,
     ) -> Reply<InitProducerIdResponse> {
-        let allotted = match request.transactional_id {
+        let has_id = request.producer_id != NO_PRODUCER_ID;
+        let has_epoch = request.producer_epoch != NO_PRODUCER_EPOCH;
+        let allotted = match &request.transactional_id {
+            _ if has_id != has_epoch => Err(ErrorCode::InvalidRequest),
+            Some(id) if id.is_empty() => Err(ErrorCode::InvalidRequest),
             Some(_) => Err(ErrorCode::CoordinatorNotAvailable),
             None => context.broker.producer_ids.next().await,
         };
@@ -32,8 +40,8 @@ impl Api for InitProducerId {
                 .with_producer_epoch(0),
             Err(error) => response
                 .with_error_code(context.error(error))
-                .with_producer_id(ProducerId(-1))
-                .with_producer_epoch(-1),
+                .with_producer_id(NO_PRODUCER_ID)
+                .with_producer_epoch(NO_PRODUCER_EPOCH),
         })
     }
 }

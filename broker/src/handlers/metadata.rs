@@ -48,7 +48,7 @@ impl Api for Metadata {
         let topics = match wanted {
             None => all(&context),
             Some(wanted) if version < BY_ID && wanted.iter().any(names_by_id) => {
-                refuse_ids(&context, wanted)
+                return Reply::Ready(refuse_ids(&context, wanted));
             }
             Some(wanted) => {
                 let create = request.allow_auto_topic_creation
@@ -112,17 +112,13 @@ fn names_by_id(topic: &MetadataRequestTopic) -> bool {
 }
 
 /// Ids in a version that has room for them but does not take them (KAFKA-13357).
-fn refuse_ids(context: &Context, wanted: Vec<MetadataRequestTopic>) -> Vec<MetadataResponseTopic> {
+fn refuse_ids(context: &Context, wanted: Vec<MetadataRequestTopic>) -> MetadataResponse {
     let refuse = |topic: MetadataRequestTopic| {
         let name = topic.name.unwrap_or_default();
-        missing(
-            context,
-            Some(&name),
-            topic.topic_id,
-            ErrorCode::InvalidRequest,
-        )
+        let error = ErrorCode::InvalidRequest;
+        missing(context, Some(&name), topic.topic_id, error)
     };
-    wanted.into_iter().map(refuse).collect()
+    MetadataResponse::default().with_topics(wanted.into_iter().map(refuse).collect())
 }
 
 /// `None` if the process ends in the middle.
