@@ -66,16 +66,13 @@ impl Iterator for Walk<'_> {
                 position: self.position,
                 header,
             });
-        match found {
-            Some(found) => {
-                self.position = found.end();
-                self.next_offset = found.header.last_offset() + 1;
-                Some(Ok(found))
-            }
-            None => {
-                self.bytes = &self.bytes[..self.position];
-                Some(Err(BadBatch))
-            }
+        if let Some(found) = found {
+            self.position = found.end();
+            self.next_offset = found.header.last_offset() + 1;
+            Some(Ok(found))
+        } else {
+            self.bytes = &self.bytes[..self.position];
+            Some(Err(BadBatch))
         }
     }
 }
@@ -105,12 +102,14 @@ pub(crate) fn good_batches(
     next_offset: i64,
 ) -> impl Iterator<Item = Found> {
     let mut walk = Walk::new(bytes, position, next_offset);
-    std::iter::from_fn(move || match walk.next()? {
-        Ok(found) => Some(found),
-        Err(BadBatch) => {
+    std::iter::from_fn(move || {
+        let found = if let Ok(found) = walk.next()? {
+            found
+        } else {
             let found = resync(bytes, walk.position, walk.next_offset)?;
             walk = Walk::new(bytes, found.end(), found.header.last_offset() + 1);
-            Some(found)
-        }
+            found
+        };
+        Some(found)
     })
 }

@@ -3,6 +3,7 @@ mod append;
 mod flush;
 mod lookup;
 mod read;
+mod recall;
 mod retention;
 mod roll;
 mod truncate;

@@ -105,6 +105,10 @@ impl Logs {
     }
 
     /// Creates the log of a new partition (its folder and `partition.metadata`, durable).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the log keeps its settings; only `create_many` shares them"
+    )]
     pub fn create(
         &self,
         topic: &str,
@@ -164,14 +168,14 @@ impl Logs {
     pub fn delete(&self, topic: &str, partition: i32) -> Result<(), StorageError> {
         let key = (topic.to_owned(), partition);
         let log = self.services.logs.exclusive().remove(&key);
-        match log {
-            Some(log) => log.delete(),
-            None => {
+        log.map_or_else(
+            || {
                 let name = data_dir::partition_name(topic, partition);
                 let path = self.services.options.data_dir.join(name);
                 Err(failed("delete", &path)(io::ErrorKind::NotFound.into()))
-            }
-        }
+            },
+            |log| log.delete(),
+        )
     }
 
     /// Bytes that the data directory's file system has in all, and free for us.

@@ -158,10 +158,15 @@ impl Mapping {
         })
     }
 
+    /// Whether the bytes from `position` on were appended while this mapping was there.
+    pub(crate) fn is_own(&self, position: usize) -> bool {
+        position >= self.found
+    }
+
     /// Whether the range was just written, which saves asking the system.
     pub(crate) fn is_hot(&self, range: &Range<usize>) -> bool {
         self.writable.load(Ordering::Relaxed)
-            && range.start >= self.found
+            && self.is_own(range.start)
             && range.start + HOT_BYTES >= self.published()
     }
 

@@ -45,6 +45,14 @@ impl OffsetIndex {
         self.entries[..count].iter().rev().copied()
     }
 
+    /// The last entry whose batch starts at or before `position`.
+    pub(crate) fn before(&self, position: usize) -> Option<OffsetEntry> {
+        let count = self
+            .entries
+            .partition_point(|entry| entry.position as usize <= position);
+        self.entries[..count].last().copied()
+    }
+
     /// The content of the file.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.entries.len() * ENTRY);

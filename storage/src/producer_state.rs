@@ -57,6 +57,8 @@ pub(crate) struct Producer {
     pub(crate) transaction_start: Option<i64>,
     /// The newest last; at most [`REMEMBERED`], all of its epoch.
     batches: Vec<ProducedBatch>,
+    /// A snapshot tells the last batch only: those before it are in the log still.
+    partial: bool,
 }
 
 impl Producer {
@@ -73,6 +75,7 @@ impl Producer {
             coordinator_epoch,
             last_timestamp,
             transaction_start,
+            partial: last_batch.is_some(),
             batches: last_batch.into_iter().collect(),
         }
     }
@@ -184,6 +187,7 @@ impl Producers {
         if producer.epoch != header.producer_epoch {
             producer.epoch = header.producer_epoch;
             producer.batches.clear();
+            producer.partial = false;
         }
         producer.last_timestamp = header.max_timestamp;
         if let Some(marker) = marker {
@@ -199,6 +203,52 @@ impl Producers {
         }
         if header.attributes.is_transactional() {
             producer.transaction_start.get_or_insert(header.base_offset);
+        }
+    }
+
+    /// Offset of the last record of a producer of which earlier batches are in the log but not
+    /// remembered.
+    pub(crate) fn partial_since(&self, producer_id: i64) -> Option<i64> {
+        let producer = self.by_id.get(&producer_id)?;
+        producer
+            .partial
+            .then(|| producer.last_batch())?
+            .map(|batch| batch.last_offset)
+    }
+
+    /// Remembers the batches of a producer among `headers`, which lie in the log in this order and
+    /// end with its last one. Tells whether that is all that need be remembered.
+    pub(crate) fn recall(
+        &mut self,
+        producer_id: i64,
+        headers: impl Iterator<Item = BatchHeader>,
+    ) -> bool {
+        let Some(producer) = self.by_id.get_mut(&producer_id) else {
+            return true;
+        };
+        let known = std::mem::take(&mut producer.batches);
+        let first_known = known.first().map_or(i64::MAX, ProducedBatch::base_offset);
+        for header in headers {
+            let is_of = header.producer_id == producer_id
+                && header.producer_epoch == producer.epoch
+                && header.base_sequence >= 0
+                && header.last_offset() < first_known
+                && !header.attributes.is_control();
+            if is_of {
+                producer.remember(ProducedBatch::of(&header));
+            }
+        }
+        for batch in known {
+            producer.remember(batch);
+        }
+        producer.partial = producer.batches.len() < REMEMBERED;
+        !producer.partial
+    }
+
+    /// Notes that the log has no more to tell of a producer.
+    pub(crate) fn recalled(&mut self, producer_id: i64) {
+        if let Some(producer) = self.by_id.get_mut(&producer_id) {
+            producer.partial = false;
         }
     }
 

@@ -347,13 +347,11 @@ fn newest_snapshot(
             atomic_file::remove(&path)?;
         } else if chosen.is_none() {
             let content = fs::read(&path).map_err(failed("read", &path))?;
-            match producer_snapshot::decode(&content) {
-                Some(producers) => chosen = Some((producers, offset)),
-                None => {
-                    tracing::warn!(path = %path.display(),
-                        "a producer snapshot is damaged; the one before it is taken");
-                    atomic_file::remove(&path)?;
-                }
+            chosen = producer_snapshot::decode(&content).map(|producers| (producers, offset));
+            if chosen.is_none() {
+                tracing::warn!(path = %path.display(),
+                    "a producer snapshot is damaged; the one before it is taken");
+                atomic_file::remove(&path)?;
             }
         }
     }
@@ -375,12 +373,12 @@ fn list(dir: &Path) -> Result<Listing, StorageError> {
     let mut listing = Listing::default();
     for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
         let entry = entry.map_err(failed("read", dir))?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if name.ends_with(".tmp") {
+        if entry.path().extension().is_some_and(|e| e == "tmp") {
             atomic_file::remove(&entry.path())?;
             continue;
         }
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
         let Some((digits, extension)) = name.split_once('.') else {
             continue;
         };

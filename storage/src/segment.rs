@@ -13,7 +13,7 @@ use crate::batches::{self, BadBatch, Found, Walk};
 use crate::error::failed;
 use crate::hold::HoldShared;
 use crate::mapping::{Mapping, Tail};
-use crate::offset_index::{self, OffsetIndex};
+use crate::offset_index::{self, OffsetEntry, OffsetIndex};
 use crate::time_index::{self, TimeEntry, TimeIndex};
 
 /// No timestamp, or none known.
@@ -450,19 +450,53 @@ impl Contents {
         Ok(None)
     }
 
+    /// Where a batch starts at or before `position`, and a bound of its offset.
+    pub(crate) fn boundary_before(&self, base_offset: i64, position: usize) -> (usize, i64) {
+        let entry = self.indexes.shared().offsets.before(position);
+        entry
+            .and_then(|entry| self.checked(base_offset, entry))
+            .unwrap_or((0, base_offset))
+    }
+
+    /// The batch that an index entry points to: its position and base offset, if the entry fits.
+    fn checked(&self, base_offset: i64, entry: OffsetEntry) -> Option<(usize, i64)> {
+        let position = entry.position as usize;
+        let header = BatchHeader::parse(self.mapping.bytes().get(position..)?).ok()?;
+        let fits = header.last_offset() == base_offset + i64::from(entry.relative);
+        fits.then_some((position, header.base_offset))
+    }
+
+    /// A batch that begins within `max_bytes` of `position` and ends below `limit`, as far on as the
+    /// index knows one.
+    pub(crate) fn jump(
+        &self,
+        base_offset: i64,
+        position: usize,
+        max_bytes: usize,
+        limit: i64,
+    ) -> Option<(usize, i64)> {
+        let indexes = self.indexes.shared();
+        let by_bytes = indexes.offsets.before(position.saturating_add(max_bytes))?;
+        let by_offset = indexes
+            .offsets
+            .at_or_below(limit - 1 - base_offset)
+            .next()?;
+        let entry = if by_bytes.position < by_offset.position {
+            by_bytes
+        } else {
+            by_offset
+        };
+        let ahead = entry.position as usize > position;
+        ahead.then(|| self.checked(base_offset, entry)).flatten()
+    }
+
     /// A position at or before the batch with `offset`, by an index entry that fits its batch.
     fn nearest(&self, base_offset: i64, offset: i64) -> (usize, i64) {
-        let bytes = self.mapping.bytes();
         let indexes = self.indexes.shared();
         indexes
             .offsets
             .at_or_below(offset - base_offset)
-            .find_map(|entry| {
-                let position = entry.position as usize;
-                let header = BatchHeader::parse(bytes.get(position..)?).ok()?;
-                let fits = header.last_offset() == base_offset + i64::from(entry.relative);
-                fits.then_some((position, header.base_offset))
-            })
+            .find_map(|entry| self.checked(base_offset, entry))
             .unwrap_or((0, base_offset))
     }
 }

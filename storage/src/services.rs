@@ -10,12 +10,15 @@ use crate::flusher::Flusher;
 use crate::hold::{Hold, HoldShared};
 use crate::{Log, StorageError, StorageOptions};
 
+/// Told the seconds that a flush took.
+pub(crate) type ObserveFlush = Box<dyn Fn(f64) + Send + Sync>;
+
 /// Threads, settings and the list of logs.
 pub(crate) struct Services {
     pub(crate) options: StorageOptions,
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) logs: RwLock<HashMap<PartitionKey, Arc<Log>>>,
-    pub(crate) flush_latency: RwLock<Option<Box<dyn Fn(f64) + Send + Sync>>>,
+    pub(crate) flush_latency: RwLock<Option<ObserveFlush>>,
     /// Partitions in the checkpoint files as last written.
     checkpointed: Mutex<HashSet<PartitionKey>>,
 }

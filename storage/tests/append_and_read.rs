@@ -1,4 +1,5 @@
 //! Appending and reading one log.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod fixture;
 
 use std::sync::{Arc, Mutex, mpsc};

@@ -1,5 +1,6 @@
 //! What comes back after a clean shutdown and after a crash. A crash is a [`Logs`] that is dropped
 //! without being closed: what is in the mapping stays, as after kill -9, and nothing else is written.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod fixture;
 
 use std::fs;

@@ -35,7 +35,7 @@ impl Log {
         self.check_writable()?;
         if how.origin == Origin::Client
             && checked.first.producer_id >= 0
-            && let Sequence::Duplicate(batch) = writer.producers.check(&checked.first)?
+            && let Sequence::Duplicate(batch) = self.check_sequence(&mut writer, &checked.first)?
         {
             let append_time = append_time(&config, batch.timestamp);
             return Ok(self.appended(batch.base_offset(), batch.last_offset, append_time, true));

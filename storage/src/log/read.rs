@@ -9,6 +9,9 @@ use crate::batches::{Found, Walk};
 use crate::segment::{Contents, Segment};
 use crate::{ReadError, StorageError};
 
+/// Where a batch was found.
+type Hit = (Arc<Segment>, Arc<Contents>, Found);
+
 impl Log {
     /// Whole batches from the one that holds `offset` on, below `up_to` (an offset, exclusive), at
     /// most `max_bytes`, but at least one batch if `min_one_batch`. An offset equal to the end
@@ -25,7 +28,7 @@ impl Log {
         if offset >= limit {
             return Ok(Read::empty());
         }
-        let Some((contents, found)) = self.find(offset)? else {
+        let Some((segment, contents, found)) = self.find(offset)? else {
             return Ok(Read::empty());
         };
         let too_large = found.header.size() > max_bytes && !min_one_batch;
@@ -35,7 +38,19 @@ impl Log {
         let start = found.position;
         let bytes = contents.mapping.bytes();
         let mut end = found.end();
-        for next in Walk::new(bytes, end, found.header.last_offset() + 1) {
+        let mut next_offset = found.header.last_offset() + 1;
+        // What was checked when it was appended is not walked again; what was found on disk is.
+        if contents.mapping.is_own(end)
+            && let Some(further) = contents.jump(
+                segment.base_offset(),
+                end,
+                max_bytes.saturating_sub(end - start),
+                limit,
+            )
+        {
+            (end, next_offset) = further;
+        }
+        for next in Walk::new(bytes, end, next_offset) {
             // A bad batch ends this read; the next one, which starts there, tells.
             let Ok(next) = next else { break };
             if next.end() - start > max_bytes || next.header.last_offset() >= limit {
@@ -78,7 +93,7 @@ impl Log {
     }
 
     /// The first batch that ends at or after `offset`, in whichever segment it is.
-    pub(super) fn find(&self, offset: i64) -> Result<Option<(Arc<Contents>, Found)>, ReadError> {
+    pub(super) fn find(&self, offset: i64) -> Result<Option<Hit>, ReadError> {
         let Some(mut segment) = self.segments.holding(offset) else {
             // Retention was faster.
             self.check_range(offset)?;
@@ -87,7 +102,7 @@ impl Log {
         loop {
             let contents = self.contents(&segment, offset)?;
             match contents.find(segment.base_offset(), offset) {
-                Ok(Some(found)) => return Ok(Some((contents, found))),
+                Ok(Some(found)) => return Ok(Some((segment, contents, found))),
                 Ok(None) => {}
                 Err(_) => return Err(corrupt(&segment, offset)),
             }

@@ -23,17 +23,17 @@ impl Log {
         now_ms: i64,
     ) -> Result<bool, AppendError> {
         let full = |error| self.full_or(error);
-        self.activate(writer, config).map_err(full)?;
+        activate(writer, config).map_err(full)?;
         let mut rolled = false;
         if self.must_roll(writer, config, length, checked) {
             rolled = self.roll(writer, now_ms).map_err(full)?;
-            self.activate(writer, config).map_err(full)?;
+            activate(writer, config).map_err(full)?;
         }
         let open = writer.open.as_mut().expect("just activated");
         if open.tail.room() < length {
             // Empty, but mapped when `segment.bytes` was smaller.
             writer.open = None;
-            self.activate(writer, config).map_err(full)?;
+            activate(writer, config).map_err(full)?;
         }
         let open = writer.open.as_mut().expect("just activated");
         open.tail.reserve(length).map_err(|source| {
@@ -54,21 +54,6 @@ impl Log {
             }
             _ => AppendError::Storage(error),
         }
-    }
-
-    fn activate(&self, writer: &mut Writer, config: &LogConfig) -> Result<(), StorageError> {
-        if writer.open.is_some() {
-            return Ok(());
-        }
-        let (contents, tail, created) = writer.active.activate(config.segment_bytes)?;
-        writer.names_dirty |= created;
-        let first = BatchHeader::parse(contents.mapping.bytes()).ok();
-        writer.open = Some(Open {
-            contents,
-            tail,
-            first_timestamp: first.map(|header| header.max_timestamp),
-        });
-        Ok(())
     }
 
     /// As Apache Kafka's `LogSegment.shouldRoll`: by size, by time between the first batch and this
@@ -166,4 +151,20 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Opens the end of the active segment, if it is not open.
+fn activate(writer: &mut Writer, config: &LogConfig) -> Result<(), StorageError> {
+    if writer.open.is_some() {
+        return Ok(());
+    }
+    let (contents, tail, created) = writer.active.activate(config.segment_bytes)?;
+    writer.names_dirty |= created;
+    let first = BatchHeader::parse(contents.mapping.bytes()).ok();
+    writer.open = Some(Open {
+        contents,
+        tail,
+        first_timestamp: first.map(|header| header.max_timestamp),
+    });
+    Ok(())
 }

@@ -38,12 +38,21 @@ impl Log {
         self.lower_recovery_point(offset)?;
         let (kept, end_offset) = self.cut(offset)?;
         atomic_file::sync_dir(&self.dir)?;
-        self.reset_to(&mut writer, kept, end_offset)
+        let start = self.start_offset();
+        self.reset_to(&mut writer, kept, end_offset)?;
+        drop(writer);
+        if self.start_offset() < start {
+            self.services.checkpoint_starts()?;
+        }
+        Ok(())
     }
 
-    /// What lies above is not vouched for any more, before it goes.
+    /// What lies above is not vouched for any more, before it goes. The cut may be lower than
+    /// `offset`, but not lower than the segment that it is in.
     fn lower_recovery_point(&self, offset: i64) -> Result<(), StorageError> {
-        self.recovery_point.fetch_min(offset, Ordering::AcqRel);
+        let segment = self.segments.holding(offset - 1);
+        let point = segment.map_or(offset, |segment| segment.base_offset());
+        self.recovery_point.fetch_min(point, Ordering::AcqRel);
         self.services.checkpoint_recovery_points()
     }
 
@@ -52,8 +61,9 @@ impl Log {
     fn cut(&self, offset: i64) -> Result<(Vec<Arc<Segment>>, i64), StorageError> {
         let mut kept = self.segments.all();
         while let Some(segment) = kept.pop_if(|segment| segment.base_offset() >= offset) {
-            for path in segment.paths() {
-                atomic_file::remove(&path)?;
+            // Not its snapshot: what the producers were at the cut is still true.
+            for extension in ["log", "index", "timeindex"] {
+                atomic_file::remove(&segment.path(extension))?;
             }
         }
         let Some(last) = kept.pop() else {
@@ -114,7 +124,6 @@ impl Log {
         self.end.store(end_offset, Ordering::Release);
         self.start.fetch_min(end_offset, Ordering::AcqRel);
         self.flushed.store(end_offset, Ordering::Release);
-        self.recovery_point.fetch_min(end_offset, Ordering::AcqRel);
         let mut epochs = self.epochs.hold();
         epochs.truncate(end_offset);
         writer.leader_epoch = epochs.latest();
