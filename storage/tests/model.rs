@@ -56,7 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Flush),
         1 => (0.0..1.05).prop_map(|at| Step::DeleteRecords { at }),
         1 => (0.5..1.05).prop_map(|at| Step::Truncate { at }),
-        1 => (1600..5000_u32).prop_map(|segment_bytes| Step::Configure { segment_bytes }),
+        1 => (1700..5000_u32).prop_map(|segment_bytes| Step::Configure { segment_bytes }),
         2 => (0.0..1.1).prop_map(|at| Step::Time { at }),
         2 => any::<bool>().prop_map(|clean| Step::Restart { clean }),
     ]
