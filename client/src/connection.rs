@@ -1,5 +1,7 @@
-//! One connection to a broker: versions negotiated at the start, then one request at a time.
+//! One connection to a broker: versions negotiated at the start, then one request at a time. A
+//! connection that broke is made again by the next request; the request that it broke under fails.
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -41,6 +43,8 @@ pub struct Connection {
     address: String,
     options: Options,
     stream: TcpStream,
+    /// Whether a request failed half-way: the next answer would be to another request.
+    broken: bool,
     correlation_id: i32,
     /// The broker's lowest and highest version by API key.
     versions: HashMap<i16, (i16, i16)>,
@@ -49,21 +53,12 @@ pub struct Connection {
 impl Connection {
     /// Connects to `address` (`HOST:PORT`) and asks for the versions that the broker has.
     pub async fn open(address: &str, options: Options) -> Result<Connection, ClientError> {
-        let failed = |reason: String| ClientError::Connect {
-            address: address.to_owned(),
-            reason,
-        };
-        let stream = timeout(options.timeout, TcpStream::connect(address))
-            .await
-            .map_err(|_| failed("no answer in time".to_owned()))?
-            .map_err(|e| failed(e.to_string()))?;
-        stream
-            .set_nodelay(true)
-            .map_err(|e| failed(e.to_string()))?;
+        let stream = connect(address, options.timeout).await?;
         let mut connection = Connection {
             address: address.to_owned(),
             options,
             stream,
+            broken: false,
             correlation_id: 0,
             versions: HashMap::new(),
         };
@@ -92,6 +87,7 @@ impl Connection {
         request: &R,
         limit: Duration,
     ) -> Result<R::Response, ClientError> {
+        self.revive().await?;
         let (key, version) = self.version::<R>()?;
         let frame = self.exchange(key, version, request, limit).await?;
         self.decode::<R>(key, version, frame)
@@ -99,6 +95,7 @@ impl Connection {
 
     /// Sends a request that the broker does not answer: a Produce with acks=0.
     pub async fn send_unanswered<R: Request>(&mut self, request: &R) -> Result<(), ClientError> {
+        self.revive().await?;
         let (key, version) = self.version::<R>()?;
         self.correlation_id += 1;
         let frame = encode_request(
@@ -140,6 +137,22 @@ impl Connection {
         }
     }
 
+    /// Connects again if the connection broke, or if the broker closed it while nobody looked:
+    /// brokers close connections that idle.
+    async fn revive(&mut self) -> Result<(), ClientError> {
+        let mut byte = [0];
+        let is_open = self
+            .stream
+            .try_read(&mut byte)
+            .is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        if is_open && !self.broken {
+            return Ok(());
+        }
+        self.stream = connect(&self.address, self.options.timeout).await?;
+        self.broken = false;
+        self.negotiate().await
+    }
+
     async fn negotiate(&mut self) -> Result<(), ClientError> {
         let key = ApiKey::ApiVersions;
         let request = ApiVersionsRequest::default()
@@ -177,13 +190,19 @@ impl Connection {
         self.correlation_id += 1;
         let id = self.correlation_id;
         let frame = encode_request(key, version, id, &self.options.client_id, request)?;
+        // Stays so if this future is dropped between request and answer.
+        self.broken = true;
         let exchanged = timeout(limit, async {
             self.stream.write_all(&frame).await?;
             read_frame(&mut self.stream).await
         })
         .await;
         match exchanged {
-            Ok(answer) => answer.map_err(|e| self.lost(e.to_string())),
+            Ok(Ok(answer)) => {
+                self.broken = false;
+                Ok(answer)
+            }
+            Ok(Err(error)) => Err(self.lost(error.to_string())),
             Err(_) => Err(ClientError::Timeout {
                 address: self.address.clone(),
                 key,
@@ -224,6 +243,21 @@ fn ceiling(key: ApiKey) -> Option<i16> {
         ApiKey::Produce | ApiKey::Fetch => Some(12),
         _ => None,
     }
+}
+
+async fn connect(address: &str, limit: Duration) -> Result<TcpStream, ClientError> {
+    let failed = |reason: String| ClientError::Connect {
+        address: address.to_owned(),
+        reason,
+    };
+    let stream = timeout(limit, TcpStream::connect(address))
+        .await
+        .map_err(|_| failed("no answer in time".to_owned()))?
+        .map_err(|e| failed(e.to_string()))?;
+    stream
+        .set_nodelay(true)
+        .map_err(|e| failed(e.to_string()))?;
+    Ok(stream)
 }
 
 async fn read_frame(stream: &mut TcpStream) -> std::io::Result<Bytes> {

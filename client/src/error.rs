@@ -24,7 +24,7 @@ pub enum ClientError {
         /// The system's reason.
         reason: String,
     },
-    /// No answer in time. The connection cannot be used any more.
+    /// No answer in time.
     #[error("no answer from {address} to {key:?} within {timeout_ms} ms")]
     Timeout {
         /// As given.

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::error::ErrorCode;
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use protocol::messages::{ApiKey, InitProducerIdRequest, ProduceRequest, ProducerId};
+use protocol::messages::{
+    ApiKey, InitProducerIdRequest, ProduceRequest, ProduceResponse, ProducerId,
+};
 use protocol::record::{BatchBuilder, Compression};
 
 use crate::connection::Connection;
@@ -12,6 +14,9 @@ use crate::error::{ClientError, check};
 use crate::metadata::Topic;
 use crate::partitioner::partition_of;
 use crate::topics::topic_name;
+
+/// Time between attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whose word counts as delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,10 +163,17 @@ impl Producer {
                 delivered.extend(pending.drain(..).map(|sent| sent.delivered(-1)));
                 break;
             }
-            let retry_at = Instant::now() + Duration::from_millis(100);
-            pending = self
-                .send_once(&request, pending, &mut delivered, deadline)
-                .await?;
+            let retry_at = Instant::now() + RETRY_INTERVAL;
+            match self.connection.send(&request).await {
+                Ok(answer) => pending = self.sort(&answer, pending, &mut delivered, deadline)?,
+                // The batches may be in the log: only a broker that knows their sequences can be
+                // sent them again.
+                Err(error)
+                    if error.is_unreachable()
+                        && self.identity.is_some()
+                        && Instant::now() < deadline => {}
+                Err(error) => return Err(error),
+            }
             if !pending.is_empty() {
                 tokio::time::sleep_until(retry_at.into()).await;
             }
@@ -169,15 +181,14 @@ impl Producer {
         Ok(delivered)
     }
 
-    /// Sends the request and reads what became of each batch; answers those to be tried again.
-    async fn send_once(
-        &mut self,
-        request: &ProduceRequest,
+    /// Reads what became of each batch; answers those to be tried again.
+    fn sort(
+        &self,
+        answer: &ProduceResponse,
         pending: Vec<Sent>,
         delivered: &mut Vec<Delivery>,
         deadline: Instant,
     ) -> Result<Vec<Sent>, ClientError> {
-        let answer = self.connection.send(request).await?;
         let results: Vec<_> = answer
             .responses
             .iter()

@@ -1,8 +1,8 @@
 //! `klamm produce` and `klamm consume`.
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 
 use anyhow::{Context, Result};
-use harness::{Broker, Options, unique};
+use harness::{Broker, Options, PATIENCE, Program, unique};
 use serde_json::json;
 
 use crate::klamm::{command, done, run};
@@ -137,5 +137,28 @@ fn lines_that_cannot_be_records_are_refused() -> Result<()> {
         too_large.err
     );
     assert_eq!(done(at, &["consume", &topic], "")?.out, "");
+    Ok(())
+}
+
+#[test]
+fn following_outlives_a_restart_and_a_sleepy_producer_reconnects() -> Result<()> {
+    // The broker closes connections that say nothing for half a second.
+    let options = Options::default().set("connections.max.idle.ms", "500");
+    let mut broker = Broker::launch(Program::Klamm, options)?;
+    let (at, topic) = (broker.bootstrap().to_owned(), unique("restart"));
+    done(&at, &["topic", "create", &topic], "")?;
+    let args = ["consume", &topic, "--follow", "--from-beginning", "-c", "2"];
+    let mut reader = command(&at, &args)?.spawn()?;
+    let mut lines = BufReader::new(reader.stdout.take().context("piped")?).lines();
+    let mut producer = command(&at, &["produce", &topic])?.spawn()?;
+    let mut input = producer.stdin.take().context("piped")?;
+    writeln!(input, "before")?;
+    assert_eq!(lines.next().transpose()?.as_deref(), Some("before"));
+    broker.terminate(PATIENCE)?;
+    broker.restart()?;
+    writeln!(input, "after")?;
+    assert_eq!(lines.next().transpose()?.as_deref(), Some("after"));
+    drop(input);
+    assert!(producer.wait()?.success() && reader.wait()?.success());
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `klamm sample`.
 use anyhow::Result;
-use harness::{Broker, Options, unique};
+use harness::{Broker, Options, Program, eventually, unique};
 
-use crate::klamm::{done, run};
+use crate::klamm::{command, done, run};
 
 #[test]
 fn what_is_sent_is_what_is_printed() -> Result<()> {
@@ -74,5 +74,28 @@ fn the_seed_decides() -> Result<()> {
         run("127.0.0.1:1", &["sample", "--late", "101"], "")?.code,
         Some(2)
     );
+    Ok(())
+}
+
+#[test]
+fn sending_goes_on_over_a_crash_of_the_broker_without_a_gap_or_a_repeat() -> Result<()> {
+    let mut broker = Broker::launch(Program::Klamm, Options::default())?;
+    let at = broker.bootstrap().to_owned();
+    done(&at, &["topic", "create", "crash", "-p", "1"], "")?;
+    let shape = ["sample", "--count", "3000"];
+    let paced = [&shape[..], &["--rate", "2000", "-t", "crash"]].concat();
+    let mut sender = command(&at, &paced)?.spawn()?;
+    let seen = |least: usize| {
+        move || {
+            let read = run(&at, &["consume", "crash", "-k", r"\t"], "").ok()?;
+            (read.out.lines().count() >= least).then_some(read.out)
+        }
+    };
+    eventually("some are there", seen(300))?;
+    broker.kill9()?;
+    broker.restart()?;
+    assert!(sender.wait()?.success());
+    let all = eventually("all are there", seen(3000))?;
+    assert_eq!(all, done("127.0.0.1:1", &shape, "")?.out);
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use client::{
-    At, Connection, Fetcher, GroupMember, Incoming, Isolation, MemberOptions, TopicPartition,
+    At, ClientError, Connection, Fetcher, GroupMember, Incoming, Isolation, MemberOptions,
+    TopicPartition,
 };
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,9 @@ use super::json;
 const MAX_WAIT: Duration = Duration::from_millis(500);
 /// Time between commits.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Time between attempts to reach a broker that is away.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What to print.
 #[derive(Debug, clap::Args)]
@@ -84,6 +88,8 @@ struct Consumer {
     connection: Connection,
     fetcher: Fetcher,
     member: Option<GroupMember>,
+    /// The assignment is not known, or not any more.
+    must_join: bool,
     /// Where to stop, per partition; empty when following.
     ends: BTreeMap<TopicPartition, i64>,
     /// The offset after the last printed record, per partition.
@@ -118,6 +124,7 @@ impl Consumer {
             args,
             connection,
             fetcher,
+            must_join: member.is_some(),
             member,
             ends: BTreeMap::new(),
             printed: BTreeMap::new(),
@@ -126,7 +133,7 @@ impl Consumer {
             out,
         };
         if consumer.member.is_some() {
-            consumer.rejoin().await?;
+            consumer.join().await?;
         } else {
             let all = topic.partitions.iter().map(|partition| partition.index);
             let wanted = consumer.args.partitions.clone();
@@ -149,20 +156,32 @@ impl Consumer {
             if self.left == 0 || finished {
                 return Ok(());
             }
-            self.keep_membership().await?;
-            if self.fetcher.positions().is_empty() {
-                // A member without partitions waits for the next rebalance.
-                tokio::time::sleep(MAX_WAIT).await;
-                continue;
-            }
-            for record in self.fetcher.poll(MAX_WAIT).await? {
-                if self.left == 0 {
-                    break;
+            match self.step().await {
+                // Who follows outlives a restart of the broker.
+                Err(error) if self.args.follow && is_unreachable(&error) => {
+                    eprintln!("klamm: {error:#}; trying again");
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
-                self.take(&record)?;
+                done => done?,
             }
-            self.out.flush()?;
         }
+    }
+
+    /// Fetches once and prints what came.
+    async fn step(&mut self) -> Result<()> {
+        self.keep_membership().await?;
+        if self.fetcher.positions().is_empty() {
+            // A member without partitions waits for the next rebalance.
+            tokio::time::sleep(MAX_WAIT).await;
+            return Ok(());
+        }
+        for record in self.fetcher.poll(MAX_WAIT).await? {
+            if self.left == 0 {
+                break;
+            }
+            self.take(&record)?;
+        }
+        Ok(self.out.flush()?)
     }
 
     /// Prints a record unless it lies behind the end.
@@ -194,19 +213,25 @@ impl Consumer {
         let Some(member) = &mut self.member else {
             return Ok(());
         };
-        if !member.heartbeat().await? {
-            // Too late to commit is no error: the records come again, to whoever reads next.
-            let _ = member.commit(&self.printed).await;
-            return self.rejoin().await;
-        }
-        if Instant::now() >= self.commit_due && !self.printed.is_empty() {
-            member.commit(&self.printed).await?;
+        self.must_join |= !member.heartbeat().await?;
+        let commit = self.must_join || Instant::now() >= self.commit_due;
+        if commit && !self.printed.is_empty() {
+            match member.commit(&self.printed).await {
+                Ok(()) => {}
+                // Too late: the records come again, to whoever reads them next.
+                Err(ClientError::Refused { .. }) => self.must_join = true,
+                Err(error) => return Err(error.into()),
+            }
             self.commit_due = Instant::now() + COMMIT_INTERVAL;
         }
-        Ok(())
+        if self.must_join {
+            self.join().await
+        } else {
+            Ok(())
+        }
     }
 
-    async fn rejoin(&mut self) -> Result<()> {
+    async fn join(&mut self) -> Result<()> {
         let Some(member) = &mut self.member else {
             return Ok(());
         };
@@ -214,7 +239,9 @@ impl Consumer {
         let committed = member.committed(&assignment).await?;
         self.printed.clear();
         let partitions: Vec<i32> = assignment.iter().map(|(_, partition)| *partition).collect();
-        self.start_at(&partitions, &committed).await
+        self.start_at(&partitions, &committed).await?;
+        self.must_join = false;
+        Ok(())
     }
 
     /// Starts at `committed` where there is one, else where the arguments say.
@@ -289,6 +316,12 @@ impl Consumer {
         }
         Ok(member.leave().await?)
     }
+}
+
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<ClientError>()
+        .is_some_and(ClientError::is_unreachable)
 }
 
 /// A record with its coordinates.
