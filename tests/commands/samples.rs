@@ -85,17 +85,15 @@ fn sending_goes_on_over_a_crash_of_the_broker_without_a_gap_or_a_repeat() -> Res
     let shape = ["sample", "--count", "3000"];
     let paced = [&shape[..], &["--rate", "2000", "-t", "crash"]].concat();
     let mut sender = command(&at, &paced)?.spawn()?;
-    let seen = |least: usize| {
-        move || {
-            let read = run(&at, &["consume", "crash", "-k", r"\t"], "").ok()?;
-            (read.out.lines().count() >= least).then_some(read.out)
-        }
+    let read = |least: usize| {
+        let read = run(&at, &["consume", "crash", "-k", r"\t"], "").ok()?;
+        (read.out.lines().count() >= least).then_some(read.out)
     };
-    eventually("some are there", seen(300))?;
+    eventually("some are there", || read(300))?;
     broker.kill9()?;
     broker.restart()?;
     assert!(sender.wait()?.success());
-    let all = eventually("all are there", seen(3000))?;
+    let all = eventually("all are there", || read(3000))?;
     assert_eq!(all, done("127.0.0.1:1", &shape, "")?.out);
     Ok(())
 }
