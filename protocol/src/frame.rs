@@ -62,6 +62,16 @@ pub enum FrameError {
         /// The bytes left in the frame.
         left: usize,
     },
+    /// A response with a field that its version does not have: the broker's own mistake.
+    #[error("a response to {key:?} v{version} cannot be encoded: {reason}")]
+    Response {
+        /// The request's key.
+        key: ApiKey,
+        /// The request's version.
+        version: i16,
+        /// The encoder's reason.
+        reason: String,
+    },
     /// A message body that the decoder refuses.
     #[error("undecodable {key:?} v{version}: {reason}")]
     Body {
@@ -151,7 +161,11 @@ pub fn encode_response<T: Encodable>(
     }
     response
         .encode(&mut out, version)
-        .map_err(|e| body_error(key, version, &e))?;
+        .map_err(|error| FrameError::Response {
+            key,
+            version,
+            reason: error.to_string(),
+        })?;
     let size = frame_size(key, version, out.len())?;
     out.set_size(size);
     Ok(out.into_pieces())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use protocol::StrBytes;
+use protocol::error;
 use protocol::messages::alter_configs_request::AlterConfigsResource;
 use protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use protocol::messages::{AlterConfigsRequest, AlterConfigsResponse, ApiKey};
@@ -91,6 +92,6 @@ fn answer(
         Ok(()) => response,
         Err(error) => response
             .with_error_code(context.error(error.code()))
-            .with_error_message(Some(StrBytes::from_string(error.to_string()))),
+            .with_error_message(Some(error::message(&error))),
     }
 }

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use protocol::StrBytes;
+use protocol::error;
 use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use protocol::messages::{ApiKey, CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
@@ -70,6 +70,6 @@ fn answer(
         Ok(()) => result,
         Err(error) => result
             .with_error_code(context.error(error.code()))
-            .with_error_message(Some(StrBytes::from_string(error.to_string()))),
+            .with_error_message(Some(error::message(&error))),
     }
 }

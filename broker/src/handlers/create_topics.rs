@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use protocol::StrBytes;
+use protocol::error;
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use protocol::messages::{ApiKey, CreateTopicsRequest, CreateTopicsResponse, TopicName};
@@ -109,7 +110,7 @@ fn answer(
         }
         Err(error) => result
             .with_error_code(context.error(error.code()))
-            .with_error_message(Some(StrBytes::from_string(error.to_string())))
+            .with_error_message(Some(error::message(&error)))
             .with_configs(Some(Vec::new())),
     }
 }

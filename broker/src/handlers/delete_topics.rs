@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use protocol::StrBytes;
-use protocol::error::ErrorCode;
+use protocol::error::{self, ErrorCode};
 use protocol::messages::delete_topics_request::DeleteTopicState;
 use protocol::messages::delete_topics_response::DeletableTopicResult;
 use protocol::messages::{ApiKey, DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
@@ -109,7 +109,7 @@ fn answer(
                 .with_name(state.name)
                 .with_topic_id(state.topic_id)
                 .with_error_code(context.error(code))
-                .with_error_message(Some(StrBytes::from_string(error.to_string())))
+                .with_error_message(Some(error::message(&error)))
         }
     }
 }

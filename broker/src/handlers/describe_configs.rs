@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use config::{Entry, Source};
 use protocol::StrBytes;
+use protocol::error;
 use protocol::messages::describe_configs_request::DescribeConfigsResource;
 use protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -70,7 +71,7 @@ fn answer(
         }
         Err(error) => result
             .with_error_code(context.error(error.code()))
-            .with_error_message(Some(StrBytes::from_string(error.to_string()))),
+            .with_error_message(Some(error::message(&error))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use protocol::StrBytes;
-use protocol::error::{ErrorCode, NONE};
+use protocol::error::{self, ErrorCode, NONE};
 use protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use protocol::messages::{ApiKey, DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 
@@ -50,7 +50,7 @@ fn unknown(context: &Context, id: &GroupId) -> DescribedGroup {
     if context.version < 6 {
         return dead;
     }
-    let message = StrBytes::from_string(format!("Group {} not found.", &**id));
+    let message = error::message(&format!("Group {} not found.", &**id));
     dead.with_error_code(context.error(ErrorCode::GroupIdNotFound))
         .with_error_message(Some(message))
 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use protocol::StrBytes;
-use protocol::error::{ErrorCode, NONE};
+use protocol::error::{self, ErrorCode, NONE};
 use protocol::messages::find_coordinator_response::Coordinator;
 use protocol::messages::{ApiKey, BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 
@@ -70,5 +70,5 @@ fn find(context: &Context, key_type: i8) -> Result<(i32, String, i32), ErrorCode
 
 fn found_message(error_code: i16) -> Option<StrBytes> {
     let error = ErrorCode::try_from_code(error_code)?;
-    Some(StrBytes::from_string(error.to_string()))
+    Some(error::message(&error))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use protocol::StrBytes;
+use protocol::error;
 use protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
@@ -122,6 +123,6 @@ fn answer(
         Ok(()) => response,
         Err(error) => response
             .with_error_code(context.error(error.code()))
-            .with_error_message(Some(StrBytes::from_string(error.to_string()))),
+            .with_error_message(Some(error::message(&error))),
     }
 }

@@ -7,8 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use config::FlushPolicy;
-use protocol::StrBytes;
-use protocol::error::ErrorCode;
+use protocol::error::{self, ErrorCode};
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
@@ -149,7 +148,7 @@ impl Refusal {
         let records = self.records.into_iter().map(|(index, message)| {
             BatchIndexAndErrorMessage::default()
                 .with_batch_index(index as i32)
-                .with_batch_index_error_message(Some(StrBytes::from_string(message)))
+                .with_batch_index_error_message(Some(error::message(&message)))
         });
         PartitionProduceResponse::default()
             .with_index(index)
@@ -158,7 +157,7 @@ impl Refusal {
             .with_log_append_time_ms(-1)
             .with_log_start_offset(-1)
             .with_record_errors(records.collect())
-            .with_error_message(self.message.map(StrBytes::from_string))
+            .with_error_message(self.message.map(|text| error::message(&text)))
     }
 }
 

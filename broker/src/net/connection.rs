@@ -22,9 +22,12 @@ use super::outgoing::Outgoing;
 use crate::broker::Broker;
 use crate::client_info::ClientInfo;
 use crate::dispatch::{DispatchError, Outcome, Running, dispatch};
+use crate::metrics::OpenConnection;
 
-/// First read of a busy phase; a larger frame makes the buffer grow as its bytes come in.
-const FIRST_READ: usize = 4 << 10;
+/// First read of a busy phase: most requests are smaller, and ten thousand connections may have one.
+const FIRST_READ: usize = 1 << 10;
+/// Reads that fill their buffer double the next one up to this.
+const LARGEST_READ: usize = 64 << 10;
 /// The buffer grows by at most this much ahead of what has come in.
 const READ_AHEAD: usize = 1 << 20;
 /// No more frames are started while this many bytes of replies wait for the socket.
@@ -61,6 +64,7 @@ pub async fn run(
     broker: Arc<Broker>,
     client: Arc<ClientInfo>,
     mut stopping: watch::Receiver<bool>,
+    _open: OpenConnection,
 ) {
     let idle_limit = match u64::try_from(broker.settings.connections_max_idle_ms) {
         Ok(ms) => Duration::from_millis(ms),
@@ -100,6 +104,7 @@ struct Busy<'a> {
     running: FuturesOrdered<Running>,
     outgoing: Outgoing,
     end_of_input: bool,
+    read_size: usize,
 }
 
 impl<'a> Busy<'a> {
@@ -112,6 +117,7 @@ impl<'a> Busy<'a> {
             running: FuturesOrdered::new(),
             outgoing: Outgoing::default(),
             end_of_input: false,
+            read_size: FIRST_READ,
         }
     }
 
@@ -138,6 +144,9 @@ impl<'a> Busy<'a> {
             }
             let quiet = !unanswered && self.incoming.is_empty();
             let patience = if quiet { LINGER } else { idle_limit };
+            if quiet {
+                self.incoming = BytesMut::new();
+            }
             let Some(interest) = self.interest(stop) else {
                 let reply = next(&mut self.running).await;
                 self.take(reply)?;
@@ -177,13 +186,16 @@ impl<'a> Busy<'a> {
 
     /// Reads what the socket has, once.
     fn read(&mut self) -> Result<(), Ended> {
-        let wanted = match self.frame_size()? {
-            Some(size) => (size.saturating_sub(self.incoming.len())).clamp(FIRST_READ, READ_AHEAD),
-            None => FIRST_READ,
-        };
+        let missing = self
+            .frame_size()?
+            .map(|size| size.saturating_sub(self.incoming.len()));
+        let wanted = missing.unwrap_or(0).min(READ_AHEAD).max(self.read_size);
         self.incoming.reserve(wanted);
         match self.stream.try_read_buf(&mut self.incoming) {
             Ok(0) => self.end_of_input = true,
+            Ok(_) if self.incoming.len() == self.incoming.capacity() => {
+                self.read_size = (self.read_size * 2).min(LARGEST_READ);
+            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),

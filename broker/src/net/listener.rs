@@ -74,17 +74,16 @@ fn start(
     };
     let _ = stream.set_nodelay(true);
     let client = ClientInfo::new(NEXT.fetch_add(1, Ordering::Relaxed), peer, local);
+    let client = Arc::new(client);
     let open = broker.metrics.connection();
-    let running = connection::run(
+    // Spawned as it is: a future around it would make each connection's task twice as large.
+    connections.spawn(connection::run(
         stream,
         Arc::clone(broker),
-        Arc::new(client),
+        client,
         stopping.clone(),
-    );
-    connections.spawn(async move {
-        running.await;
-        drop(open);
-    });
+        open,
+    ));
 }
 
 fn out_of_descriptors(error: &io::Error) -> bool {

@@ -2,26 +2,17 @@
 use super::page::Page;
 use crate::broker::Broker;
 
-/// One offset that a group committed.
-#[derive(Debug)]
-struct Committed {
-    group: String,
-    topic: String,
-    partition: i32,
-    offset: i64,
-}
-
 /// Writes, for each committed offset, the records between it and the end of the log.
 pub fn write(page: &mut Page, broker: &Broker) {
     let mut lag = page.gauge(
         "klamm_group_lag_records",
         "Log end offset less the group's committed offset.",
     );
-    for committed in committed(broker) {
-        let Some(partition) = broker
+    for committed in broker.groups.snapshot() {
+        let place = broker
             .topics
-            .partition(&committed.topic, committed.partition)
-        else {
+            .partition(&committed.topic, committed.partition);
+        let Some(partition) = place else {
             continue;
         };
         let index = committed.partition.to_string();
@@ -33,8 +24,4 @@ pub fn write(page: &mut Page, broker: &Broker) {
         let behind = partition.log.end_offset() - committed.offset;
         lag.sample(&labels, behind.max(0));
     }
-}
-
-fn committed(_broker: &Broker) -> Vec<Committed> {
-    Vec::new()
 }
