@@ -1,7 +1,7 @@
 //! A broker on a free port of 127.0.0.1 with a data folder of its own.
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use crate::{PATIENCE, Program, Wire};
 pub struct Options {
     settings: Vec<(String, String)>,
     data_dir: Option<PathBuf>,
+    open_files: Option<u32>,
 }
 
 impl Options {
@@ -24,6 +25,13 @@ impl Options {
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Lets the process have only so many file descriptors.
+    #[must_use]
+    pub fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
         self
     }
 
@@ -42,6 +50,7 @@ pub struct Broker {
     process: Option<Process>,
     program: Program,
     settings: Vec<(String, String)>,
+    open_files: Option<u32>,
     data_dir: PathBuf,
     address: String,
     ports: (u16, u16),
@@ -58,6 +67,7 @@ impl Broker {
                 process: None,
                 program: Program::under_test(),
                 settings: Vec::new(),
+                open_files: None,
                 data_dir: folder.path().to_owned(),
                 address,
                 ports: (0, 0),
@@ -91,6 +101,7 @@ impl Broker {
             process: None,
             program,
             settings: options.settings,
+            open_files: options.open_files,
             data_dir: options
                 .data_dir
                 .unwrap_or_else(|| folder.path().join("data")),
@@ -101,9 +112,12 @@ impl Broker {
     }
 
     fn spawn(&mut self) -> Result<()> {
-        let command =
+        let mut command =
             self.program
                 .command(&self.data_dir, self.ports.0, self.ports.1, &self.settings)?;
+        if let Some(limit) = self.open_files {
+            command = limited(&command, limit);
+        }
         self.process = Some(Process::start(command, &self.folder.path().join("log"))?);
         Ok(())
     }
@@ -207,6 +221,21 @@ impl Drop for Broker {
             );
         }
     }
+}
+
+/// The same command in a shell that first lowers its limit of open files.
+fn limited(command: &Command, limit: u32) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+    shell.arg("-c").arg(script).arg(command.get_program());
+    shell.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
 }
 
 /// Whether the broker tells its own address: from then on it serves clients.

@@ -1,0 +1,20 @@
+//! Bytes on live sockets: what no well-behaved client sends, and more of it than any would.
+//!
+//! | variable | effect |
+//! |---|---|
+//! | `KLAMM_WIRE_BODIES` | how many bodies the fuzz sends (1 000 000) |
+//! | `KLAMM_WIRE_SEED` | where its random numbers start (1); a failure names the seed |
+mod bombs;
+mod descriptors;
+mod dribble;
+mod frames;
+#[path = "../../protocol/tests/shape/generate.rs"]
+mod generate;
+mod golden;
+mod idle;
+mod lengths;
+mod memory;
+mod mutated;
+mod order;
+#[path = "../../protocol/tests/shape/random.rs"]
+mod random;
