@@ -124,22 +124,19 @@ pub fn take_header(
 }
 
 /// Decodes a request body. Byte fields (the records of a Produce) stay slices of `body`. All lengths
-/// are checked against the bytes that are left before anything is allocated. Bytes left over after
-/// the body are an error, and so is a key or version without a [`shape`].
+/// are checked against the bytes that are left before anything is allocated. A key or version
+/// without a [`shape`] is an error. Bytes left over after the body are ignored, as Apache Kafka does:
+/// librdkafka 2.12 asks for all topics with four bytes of null array where one is meant, and leaves
+/// three over.
 ///
 /// `T` has to be the request of that key: the check follows the key, the decoder follows `T`.
-pub fn decode<T: Decodable>(key: ApiKey, version: i16, body: Bytes) -> Result<T, FrameError> {
+pub fn decode<T: Decodable>(key: ApiKey, version: i16, mut body: Bytes) -> Result<T, FrameError> {
     shape::check(key, version, &body)?;
-    decode_all(key, version, body)
+    decode_body(key, version, &mut body)
 }
 
-fn decode_all<T: Decodable>(key: ApiKey, version: i16, mut body: Bytes) -> Result<T, FrameError> {
-    let message = T::decode(&mut body, version).map_err(|e| body_error(key, version, &e))?;
-    if body.has_remaining() {
-        let reason = format!("{} bytes are left over after the body", body.len());
-        return Err(body_error(key, version, &reason));
-    }
-    Ok(message)
+fn decode_body<T: Decodable>(key: ApiKey, version: i16, body: &mut Bytes) -> Result<T, FrameError> {
+    T::decode(body, version).map_err(|e| body_error(key, version, &e))
 }
 
 /// Encodes size prefix, response header and body as the pieces of one vectored write. Byte fields
@@ -216,7 +213,12 @@ pub fn decode_response<T: Decodable>(
     }
     let end = cursor.position();
     frame.advance(end);
-    Ok((correlation_id, decode_all(key, version, frame)?))
+    let message = decode_body(key, version, &mut frame)?;
+    if frame.has_remaining() {
+        let reason = format!("{} bytes are left over after the body", frame.len());
+        return Err(body_error(key, version, &reason));
+    }
+    Ok((correlation_id, message))
 }
 
 /// What the size prefix of a frame of `len` bytes, prefix included, says.

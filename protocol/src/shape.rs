@@ -3,9 +3,8 @@
 //! The decoder of the `kafka-protocol` crate reserves memory for as many array elements as the wire
 //! claims before it has seen one, so four hostile bytes can abort the process. [`check`] walks over a
 //! body first and allocates nothing: it refuses lengths that reach past the end, counts whose elements
-//! are not all there, tagged fields whose size is not that of their value, unknown tagged fields in
-//! more structures than any client would send, and bytes left over. What passes makes the decoder
-//! allocate at most 80 times the body's size (a test measures 59).
+//! are not all there, tagged fields whose size is not that of their value, and unknown tagged fields
+//! in more structures than any client would send. What passes makes the decoder allocate at most 80 times the body's size (a test measures 59).
 //!
 //! The tables follow Kafka's message definitions (`clients/src/main/resources/common/message`) for
 //! the versions that the crate knows; a test decodes and encodes every one of them.

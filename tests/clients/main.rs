@@ -1,1 +1,6 @@
-//! Stock clients as subprocesses.
+//! Stock clients, unmodified, as subprocesses. What they need is installed by `tests/setup`; a
+//! client that is missing fails its tests with that advice.
+mod codecs;
+mod each;
+mod kcat;
+mod subject;

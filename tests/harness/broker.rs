@@ -209,7 +209,8 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        if let (true, Some(process)) = (std::thread::panicking(), &self.process) {
+        let wanted = std::thread::panicking() || std::env::var_os("KLAMM_TEST_LOG").is_some();
+        if let (true, Some(process)) = (wanted, &self.process) {
             let log = process.log();
             let lines: Vec<&str> = log.lines().rev().take(60).collect();
             let tail: Vec<&str> = lines.into_iter().rev().collect();

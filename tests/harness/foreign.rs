@@ -43,6 +43,8 @@ pub fn class_path() -> Result<String> {
 /// Failure, or no end within 90 s, is an error with all that it wrote.
 pub fn run(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
     let mut child = command
+        // Cargo points at the librdkafka that the tests are built with; kcat has its own.
+        .env_remove("LD_LIBRARY_PATH")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -8,6 +8,7 @@
 //! | `KLAMM_BIN` | the `klamm` executable, instead of the one beside the test executable |
 //! | `KLAMM_TEST_BROKER=kafka` | every test runs against Apache Kafka: this proves the tests |
 //! | `KLAMM_TEST_BOOTSTRAP=host:port` | against a broker that already runs; tests that must kill it fail |
+//! | `KLAMM_TEST_LOG=1` | prints the end of each broker's log, also of tests that return an error |
 //! | `KLAMM_TEST_CACHE` | where `tests/setup` put jars and clients (`~/.cache/klamm-tests`) |
 pub mod ask;
 pub mod batch;

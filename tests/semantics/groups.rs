@@ -106,6 +106,7 @@ fn a_member_that_dies_is_replaced_after_its_session() -> Result<()> {
     // A member in another process, so that it can be killed without a word.
     let arguments = ["-G", &group, "-X", "session.timeout.ms=1500", &topic];
     let mut kcat = std::process::Command::new("kcat");
+    kcat.env_remove("LD_LIBRARY_PATH");
     kcat.args(["-b", broker.bootstrap()]).args(arguments);
     let folder = tempfile::TempDir::new()?;
     let mut dying = harness::process::Process::start(kcat, &folder.path().join("log"))?;

@@ -3,6 +3,7 @@ use anyhow::Result;
 use harness::{Broker, Options, PATIENCE, rd, unique};
 use rdkafka::admin::NewPartitions;
 use rdkafka::consumer::Consumer;
+use rdkafka::metadata::MetadataTopic;
 
 #[test]
 fn partitions_are_added_and_used() -> Result<()> {
@@ -30,5 +31,22 @@ fn partitions_are_added_and_used() -> Result<()> {
     let mut values = rd::values(&rd::take(&consumer, 4)?);
     values.sort();
     assert_eq!(values, ["after", "after", "after", "before"]);
+    Ok(())
+}
+
+#[test]
+fn all_topics_are_told_to_a_client_that_asks_for_all() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let topics = [unique("one"), unique("two")];
+    for topic in &topics {
+        rd::create_topic(broker.bootstrap(), topic, 2, &[])?;
+    }
+    let consumer = rd::consumer(broker.bootstrap(), &unique("all"), &[])?;
+    let metadata = consumer.fetch_metadata(None, PATIENCE)?;
+    let told: Vec<&str> = metadata.topics().iter().map(MetadataTopic::name).collect();
+    assert!(
+        topics.iter().all(|topic| told.contains(&topic.as_str())),
+        "{told:?}"
+    );
     Ok(())
 }

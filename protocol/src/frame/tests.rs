@@ -102,9 +102,21 @@ fn short_and_lying_headers_are_errors() {
 }
 
 #[test]
-fn bytes_left_over_are_an_error() {
-    let error = decode::<MetadataRequest>(ApiKey::Metadata, 1, Bytes::from_static(&[0; 5]));
-    assert!(error.unwrap_err().to_string().contains("left"));
+fn bytes_after_a_request_are_ignored() {
+    // What librdkafka 2.12 sends for all topics.
+    let body = Bytes::from_static(&[0, 0, 0, 0, 1, 0, 0]);
+    let request = decode::<MetadataRequest>(ApiKey::Metadata, 13, body).unwrap();
+    assert_eq!(request.topics, None);
+}
+
+#[test]
+fn bytes_after_a_response_are_an_error() {
+    let response = ApiVersionsResponse::default();
+    let pieces = encode_response(ApiKey::ApiVersions, 0, 9, &response, Vec::new()).unwrap();
+    let mut frame = joined(&pieces).split_off(4);
+    frame.push(0);
+    let error = decode_response::<ApiVersionsResponse>(ApiKey::ApiVersions, 0, frame.into());
+    assert!(error.unwrap_err().to_string().contains("left over"));
 }
 
 #[test]

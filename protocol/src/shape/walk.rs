@@ -8,8 +8,9 @@ use super::{Field, Type, of};
 use crate::frame::FrameError;
 use crate::frame::cursor::Cursor;
 
-/// Checks that `body` has the shape of that request, from its first to its last byte. A request that
-/// is not in the table, or a version that is not, is an error.
+/// Checks that `body` starts with the shape of that request; bytes after it are of no account (see
+/// [`crate::frame::decode`]). A request that is not in the table, or a version that is not, is an
+/// error.
 pub fn check(key: ApiKey, version: i16, body: &[u8]) -> Result<(), FrameError> {
     let refused = |reason: &str| FrameError::Body {
         key,
@@ -26,13 +27,7 @@ pub fn check(key: ApiKey, version: i16, body: &[u8]) -> Result<(), FrameError> {
         unknown_tags_left: UNKNOWN_TAGS + body.len() / BYTES_PER_UNKNOWN_TAG,
     };
     let mut cursor = Cursor::new(body);
-    walk.fields(&mut cursor, request.fields)?;
-    match cursor.left() {
-        0 => Ok(()),
-        left => Err(refused(&format!(
-            "{left} bytes are left over after the body"
-        ))),
-    }
+    walk.fields(&mut cursor, request.fields)
 }
 
 /// How many structures may carry unknown tagged fields in the smallest body, and for how many bytes
