@@ -18,7 +18,7 @@ mod uuid_text;
 
 pub use alter::{Alteration, Edit, Operation, Resource};
 pub use change::Configs;
-pub use create::{Created, auto_create_code};
+pub use create::Created;
 pub use log_config::{log_config, storage_options};
 pub use new_topic::NewTopic;
 pub use producer_ids::ProducerIds;

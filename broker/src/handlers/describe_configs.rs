@@ -1,6 +1,7 @@
 //! DescribeConfigs (32), v1–4: the configs of topics and of the broker, with where each value comes
 //! from (KIP-226), and from v3 on types and documentation (KIP-569). An empty broker name asks for
 //! the dynamic defaults of all brokers. No keys, or null, asks for all of them.
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use config::{Entry, Source};
@@ -32,9 +33,17 @@ impl Api for DescribeConfigs {
             synonyms: request.include_synonyms,
             documentation: request.include_documentation,
         };
-        let resources = request.resources.into_iter();
-        let results = resources.map(|resource| answer(&context, resource, show));
-        Reply::Ready(DescribeConfigsResponse::default().with_results(results.collect()))
+        // All topics with all their configs are too much for a thread that others share.
+        let describing = tokio::task::spawn_blocking(move || {
+            let mut seen = BTreeSet::new();
+            let resources = request.resources.into_iter();
+            let results = resources.map(|resource| {
+                let key = (resource.resource_type, resource.resource_name.clone());
+                answer(&context, resource, !seen.insert(key), show)
+            });
+            DescribeConfigsResponse::default().with_results(results.collect())
+        });
+        describing.await.map_or(Reply::Disconnect, Reply::Ready)
     }
 }
 
@@ -47,6 +56,7 @@ struct Show {
 fn answer(
     context: &Context,
     resource: DescribeConfigsResource,
+    again: bool,
     show: Show,
 ) -> DescribeConfigsResult {
     let DescribeConfigsResource {
@@ -55,7 +65,13 @@ fn answer(
         configuration_keys,
         ..
     } = resource;
-    let entries = entries(context, resource_type, &resource_name);
+    let entries = if again {
+        // A few bytes of request must not be answered with all configs over and over.
+        let message = "Each resource must appear at most once.";
+        Err(TopicError::Request(message.to_owned()))
+    } else {
+        entries(context, resource_type, &resource_name)
+    };
     let result = DescribeConfigsResult::default()
         .with_resource_type(resource_type)
         .with_resource_name(resource_name);

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::Api;
 use crate::dispatch::{Context, Reply};
-use crate::metadata::{self, Topic};
+use crate::metadata::{self, NewTopic, Topic, TopicError};
 use crate::partition::LEADER_EPOCH;
 
 /// See the module.
@@ -26,6 +26,8 @@ pub struct Metadata;
 
 /// First version whose requests can name topics by id.
 const BY_ID: i16 = 12;
+/// Topics that one request makes before other changes of the metadata get their turn.
+const MADE_AT_ONCE: usize = 64;
 /// What everybody may do with a topic where nobody is authorized: READ, WRITE, CREATE, DELETE, ALTER,
 /// DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS, one bit each (Kafka's `AclOperation`).
 pub(super) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
@@ -169,16 +171,31 @@ async fn make(
     let names: Vec<TopicName> = names.iter().map(|name| (*name).clone()).collect();
     let broker = Arc::clone(&context.broker);
     let making = tokio::task::spawn_blocking(move || {
-        let missing = names
+        let topics = &broker.topics;
+        let missing: Vec<_> = names
             .into_iter()
-            .filter(|name| broker.topics.get(name).is_none());
-        let refused = missing.filter_map(|name| match broker.topics.auto_create(&name) {
-            Ok(_) => None,
-            Err(error) => Some((name, metadata::auto_create_code(&error))),
-        });
-        refused.collect()
+            .filter(|name| topics.get(name).is_none())
+            .collect();
+        let mut refused = Vec::new();
+        for names in missing.chunks(MADE_AT_ONCE) {
+            let wanted = names.iter().map(|name| NewTopic::named(name)).collect();
+            let made = topics.create(wanted, false).into_iter();
+            let made = names.iter().zip(made);
+            refused
+                .extend(made.filter_map(|(name, made)| Some((name.clone(), code(&made.err()?)))));
+        }
+        refused
     });
     making.await.ok()
+}
+
+/// The code for a client that named a topic which could not be made for it.
+fn code(error: &TopicError) -> ErrorCode {
+    match error {
+        // The coordinator makes it when it is needed.
+        TopicError::Reserved(_) => ErrorCode::UnknownTopicOrPartition,
+        error => error.code(),
+    }
 }
 
 fn missing(

@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::TopicConfig;
-use protocol::error::ErrorCode;
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -64,12 +63,6 @@ impl Topics {
             .collect()
     }
 
-    /// Makes a topic with defaults because a client named it, or gives the one that is there.
-    pub fn auto_create(&self, name: &str) -> Result<Arc<Topic>, TopicError> {
-        let plan = NewTopic::named(name).plan(&self.settings());
-        self.get_or_make(name, plan, false)
-    }
-
     /// The internal topic of this name; makes it if it is not there.
     pub fn internal(
         &self,
@@ -91,20 +84,11 @@ impl Topics {
             overrides,
             config,
         };
-        self.get_or_make(name, Ok(plan), true)
-    }
-
-    fn get_or_make(
-        &self,
-        name: &str,
-        plan: Result<Plan, TopicError>,
-        internal: bool,
-    ) -> Result<Arc<Topic>, TopicError> {
         let mut store = self.store();
         if let Some(topic) = self.get(name) {
             return Ok(topic);
         }
-        let planned = self.admit(&mut store, vec![plan], internal);
+        let planned = self.admit(&mut store, vec![Ok(plan)], true);
         let mut made = self.make(&mut store, planned);
         made.pop().expect("one plan, one answer")
     }
@@ -312,13 +296,4 @@ fn check_assignments(
 fn not_written(error: &super::store::CommitError) -> TopicError {
     error!(%error, "cannot write topics down");
     TopicError::NotWritten(error.to_string())
-}
-
-/// The code for a client that named a topic which could not be made for it.
-pub fn auto_create_code(error: &TopicError) -> ErrorCode {
-    match error {
-        // The coordinator makes it when the first group comes.
-        TopicError::Reserved(_) => ErrorCode::UnknownTopicOrPartition,
-        error => error.code(),
-    }
 }

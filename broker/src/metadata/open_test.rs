@@ -412,8 +412,12 @@ fn internal_topics_are_made_once_and_belong_to_the_broker() {
         .topics()
         .create_partitions("__consumer_offsets", 9, None, false);
     assert_eq!(code(grown), invalid);
-    let hidden = place.topics().auto_create(METADATA_TOPIC);
-    assert_eq!(code(hidden), Some(ErrorCode::InvalidRequest));
+    for reserved in [METADATA_TOPIC, "__transaction_state"] {
+        assert_eq!(
+            code(place.create(reserved, 1)),
+            Some(ErrorCode::InvalidRequest)
+        );
+    }
     assert!(place.topics().get(METADATA_TOPIC).is_none());
 }
 
