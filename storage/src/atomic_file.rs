@@ -21,13 +21,22 @@ pub(crate) fn replace_unsynced(path: &Path, content: &[u8]) -> Result<(), Storag
 
 fn stage(path: &Path, content: &[u8], sync: bool) -> Result<(), StorageError> {
     let temporary = temporary_path(path);
-    let mut file = File::create(&temporary).map_err(failed("create", &temporary))?;
-    file.write_all(content)
-        .map_err(failed("write", &temporary))?;
-    if sync {
-        file.sync_data().map_err(failed("sync", &temporary))?;
+    let staged = write(&temporary, content, sync)
+        .and_then(|()| fs::rename(&temporary, path).map_err(failed("rename", &temporary)));
+    if staged.is_err() {
+        // What is there of it would take space that is needed.
+        let _ = fs::remove_file(&temporary);
     }
-    fs::rename(&temporary, path).map_err(failed("rename", &temporary))
+    staged
+}
+
+fn write(path: &Path, content: &[u8], sync: bool) -> Result<(), StorageError> {
+    let mut file = File::create(path).map_err(failed("create", path))?;
+    file.write_all(content).map_err(failed("write", path))?;
+    if sync {
+        file.sync_data().map_err(failed("sync", path))?;
+    }
+    Ok(())
 }
 
 /// Kafka's name for a file that is being written.

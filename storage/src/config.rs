@@ -74,3 +74,42 @@ pub struct StorageOptions {
     /// `log.retention.check.interval.ms`
     pub retention_check_interval_ms: u64,
 }
+
+/// Kafka's defaults, for tests.
+#[cfg(test)]
+pub(crate) fn sample() -> LogConfig {
+    LogConfig {
+        segment_bytes: 1 << 30,
+        segment_ms: 604_800_000,
+        segment_index_bytes: 10 << 20,
+        index_interval_bytes: 4096,
+        retention_ms: -1,
+        retention_bytes: -1,
+        max_message_bytes: 1_048_588,
+        timestamp_type: TimestampType::CreateTime,
+        timestamp_before_max_ms: i64::MAX,
+        timestamp_after_max_ms: i64::MAX,
+        cleanup: Cleanup {
+            delete: true,
+            compact: false,
+        },
+        flush_messages: i64::MAX,
+        flush_ms: i64::MAX,
+        file_delete_delay_ms: 60_000,
+        delete_retention_ms: 86_400_000,
+        min_compaction_lag_ms: 0,
+        max_compaction_lag_ms: i64::MAX,
+        min_cleanable_dirty_ratio: 0.5,
+    }
+}
+
+/// Options for tests.
+#[cfg(test)]
+pub(crate) fn sample_options(data_dir: &std::path::Path) -> StorageOptions {
+    StorageOptions {
+        data_dir: data_dir.to_owned(),
+        flush: FlushPolicy::Commit,
+        producer_id_expiration_ms: i64::MAX,
+        retention_check_interval_ms: 300_000,
+    }
+}

@@ -100,6 +100,7 @@ impl Housekeeper {
         }
         if checkpoint {
             self.checkpoint_at = now + CHECKPOINT_EVERY;
+            self.services.ballast.take();
             if moved {
                 told("checkpoint", self.services.checkpoint_recovery_points());
             }

@@ -6,6 +6,7 @@
 //! <data_dir>/.lock                              held while a process uses the directory
 //! <data_dir>/.kafka_cleanshutdown               there only after a clean shutdown
 //! <data_dir>/recovery-point-offset-checkpoint   everything below is known to be durable and whole
+//! <data_dir>/.ballast                           space to delete records with on a full disk
 //! <data_dir>/log-start-offset-checkpoint        moved by deleting records
 //! <data_dir>/<topic>-<partition>/
 //!     <base offset>.log          record batches, back to back
@@ -20,14 +21,17 @@
 //! segment's contents > one segment's indexes.
 
 mod atomic_file;
+mod ballast;
 mod batches;
 mod checkpoint;
 mod config;
+mod contents;
 mod data_dir;
 mod error;
 mod flusher;
 mod hold;
 mod housekeeper;
+mod indexes;
 mod leader_epochs;
 mod log;
 mod logs;

@@ -198,6 +198,8 @@ impl Logs {
             return Ok(());
         };
         self.stop_threads();
+        // A full disk is no reason to leave indexes and snapshots unwritten.
+        self.services.ballast.let_go();
         let logs = self.services.all_logs();
         let failure = Mutex::new(None);
         let next = AtomicUsize::new(0);

@@ -11,11 +11,12 @@ use crate::StorageError;
 use crate::atomic_file;
 use crate::batches::{self, Found, Walk};
 use crate::error::failed;
+use crate::indexes::Indexes;
 use crate::leader_epochs::LeaderEpochs;
 use crate::mapping::Mapping;
 use crate::producer_snapshot;
 use crate::producer_state::{Marker, Producers};
-use crate::segment::{Indexes, Segment, file_name};
+use crate::segment::{Segment, file_name};
 
 /// What is known of a log before its folder is looked at.
 #[derive(Debug, Clone, Copy)]

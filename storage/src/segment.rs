@@ -5,19 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::UNIX_EPOCH;
 
-use protocol::record::BatchHeader;
-
 use crate::StorageError;
 use crate::atomic_file;
-use crate::batches::{self, BadBatch, Found, Walk};
+use crate::contents::Contents;
 use crate::error::failed;
 use crate::hold::HoldShared;
+use crate::indexes::{Indexes, NO_TIMESTAMP};
 use crate::mapping::{Mapping, Tail};
-use crate::offset_index::{self, OffsetEntry, OffsetIndex};
+use crate::offset_index::OffsetIndex;
 use crate::time_index::{self, TimeEntry, TimeIndex};
 
-/// No timestamp, or none known.
-pub(crate) const NO_TIMESTAMP: i64 = -1;
 /// The largest timestamp has not been looked up.
 const UNKNOWN: i64 = i64::MIN;
 
@@ -34,75 +31,6 @@ pub(crate) struct Segment {
     contents: RwLock<Option<Arc<Contents>>>,
     /// Whether it was read since the last [`Segment::release_idle`].
     used: AtomicBool,
-}
-
-/// A segment in memory.
-#[derive(Debug)]
-pub(crate) struct Contents {
-    /// The `.log` file.
-    pub(crate) mapping: Arc<Mapping>,
-    /// Both indexes.
-    pub(crate) indexes: RwLock<Indexes>,
-}
-
-/// The indexes of a segment, and what the next entry depends on.
-#[derive(Debug, Default)]
-pub(crate) struct Indexes {
-    /// Offsets to positions.
-    pub(crate) offsets: OffsetIndex,
-    /// Timestamps to offsets.
-    pub(crate) times: TimeIndex,
-    /// The largest timestamp so far and the first batch that has it.
-    pub(crate) max: Option<TimeEntry>,
-    bytes_since_entry: usize,
-}
-
-impl Indexes {
-    /// Notes a batch that was appended at `position`.
-    pub(crate) fn note(
-        &mut self,
-        base_offset: i64,
-        header: &BatchHeader,
-        position: usize,
-        interval: u32,
-    ) {
-        let relative = (header.last_offset() - base_offset) as i32;
-        if header.max_timestamp > self.max.map_or(NO_TIMESTAMP, |max| max.timestamp) {
-            self.max = Some(TimeEntry {
-                timestamp: header.max_timestamp,
-                relative,
-            });
-        }
-        if self.bytes_since_entry > interval as usize {
-            self.offsets.push(relative, position as i32);
-            self.finish();
-            self.bytes_since_entry = 0;
-        }
-        self.bytes_since_entry += header.size();
-    }
-
-    /// Puts the largest timestamp into the time index.
-    pub(crate) fn finish(&mut self) {
-        if let Some(max) = self.max {
-            self.times.push(max);
-        }
-    }
-
-    /// Whether an index has no room left in a file of `limit` bytes; the time index keeps one entry
-    /// for [`Indexes::finish`].
-    pub(crate) fn is_full(&self, limit: u32) -> bool {
-        self.offsets.len() >= limit as usize / offset_index::ENTRY
-            || self.times.len() + 1 >= limit as usize / time_index::ENTRY
-    }
-
-    /// Builds them from the batches.
-    pub(crate) fn scan(base_offset: i64, bytes: &[u8], interval: u32) -> Self {
-        let mut indexes = Self::default();
-        for found in batches::good_batches(bytes, 0, base_offset) {
-            indexes.note(base_offset, &found.header, found.position, interval);
-        }
-        indexes
-    }
 }
 
 /// How often a rebuilt index has an entry: Kafka's default for `index.interval.bytes`.
@@ -201,11 +129,13 @@ impl Segment {
         if known != UNKNOWN {
             return known;
         }
-        let Ok(contents) = self.contents() else {
-            return NO_TIMESTAMP;
-        };
-        let max = contents.indexes.shared().max;
-        let timestamp = max.map_or(NO_TIMESTAMP, |max| max.timestamp);
+        // The last entry tells; loading all segments for it would take much memory.
+        let newest = time_index::read_last(&self.path("timeindex")).or_else(|| {
+            let contents = self.contents().ok()?;
+            let indexes = contents.indexes.shared();
+            indexes.max
+        });
+        let timestamp = newest.map_or(NO_TIMESTAMP, |max| max.timestamp);
         self.max_timestamp.store(timestamp, Ordering::Relaxed);
         timestamp
     }
@@ -262,12 +192,7 @@ impl Segment {
             indexes.finish();
             return Ok(indexes);
         };
-        Ok(Indexes {
-            max: times.last(),
-            offsets,
-            times,
-            bytes_since_entry: 0,
-        })
+        Ok(Indexes::loaded(offsets, times))
     }
 
     /// Makes it ready for appends, with room for `capacity` bytes in all. The file must be as long as
@@ -387,117 +312,6 @@ impl Segment {
         if !self.used.swap(false, Ordering::Relaxed) && self.is_flushed() {
             self.release();
         }
-    }
-}
-
-impl Contents {
-    /// Those of a segment without batches, which needs no file.
-    pub(crate) fn empty() -> Self {
-        Self {
-            mapping: Mapping::empty(),
-            indexes: RwLock::default(),
-        }
-    }
-
-    /// The offset after the last batch; `None` if the end is damaged.
-    pub(crate) fn end_offset(&self, base_offset: i64) -> Option<i64> {
-        let (position, next_offset) = self.nearest(base_offset, i64::MAX);
-        let mut end_offset = next_offset;
-        for step in Walk::new(self.mapping.bytes(), position, next_offset) {
-            end_offset = step.ok()?.header.last_offset() + 1;
-        }
-        Some(end_offset)
-    }
-
-    /// Where the batch with `offset` is looked for first, by the index alone.
-    pub(crate) fn position_hint(&self, base_offset: i64, offset: i64) -> usize {
-        let indexes = self.indexes.shared();
-        let entry = indexes.offsets.at_or_below(offset - base_offset).next();
-        entry.map_or(0, |entry| entry.position as usize)
-    }
-
-    /// An offset up to which all records are older than `timestamp`.
-    pub(crate) fn indexes_below(&self, base_offset: i64, timestamp: i64) -> Option<i64> {
-        let entry = self.indexes.shared().times.below(timestamp)?;
-        Some(base_offset + i64::from(entry.relative))
-    }
-
-    /// Last offset of the first batch with the largest timestamp.
-    pub(crate) fn newest_offset(&self, base_offset: i64) -> Option<i64> {
-        let max = self.indexes.shared().max?;
-        Some(base_offset + i64::from(max.relative))
-    }
-
-    /// The first batch that ends at or after `offset`. An offset inside a hole of damaged bytes is
-    /// an error.
-    pub(crate) fn find(&self, base_offset: i64, offset: i64) -> Result<Option<Found>, BadBatch> {
-        let bytes = self.mapping.bytes();
-        let (position, next_offset) = self.nearest(base_offset, offset);
-        let mut walk = Walk::new(bytes, position, next_offset);
-        while let Some(step) = walk.next() {
-            match step {
-                Ok(found) if found.header.last_offset() >= offset => return Ok(Some(found)),
-                Ok(_) => {}
-                Err(bad) => {
-                    let found = batches::resync(bytes, walk.position(), base_offset).ok_or(bad)?;
-                    if found.header.base_offset > offset {
-                        return Err(bad);
-                    }
-                    walk = Walk::new(bytes, found.position, found.header.base_offset);
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Where a batch starts at or before `position`, and a bound of its offset.
-    pub(crate) fn boundary_before(&self, base_offset: i64, position: usize) -> (usize, i64) {
-        let entry = self.indexes.shared().offsets.before(position);
-        entry
-            .and_then(|entry| self.checked(base_offset, entry))
-            .unwrap_or((0, base_offset))
-    }
-
-    /// The batch that an index entry points to: its position and base offset, if the entry fits.
-    fn checked(&self, base_offset: i64, entry: OffsetEntry) -> Option<(usize, i64)> {
-        let position = entry.position as usize;
-        let header = BatchHeader::parse(self.mapping.bytes().get(position..)?).ok()?;
-        let fits = header.last_offset() == base_offset + i64::from(entry.relative);
-        fits.then_some((position, header.base_offset))
-    }
-
-    /// A batch that begins within `max_bytes` of `position` and ends below `limit`, as far on as the
-    /// index knows one.
-    pub(crate) fn jump(
-        &self,
-        base_offset: i64,
-        position: usize,
-        max_bytes: usize,
-        limit: i64,
-    ) -> Option<(usize, i64)> {
-        let indexes = self.indexes.shared();
-        let by_bytes = indexes.offsets.before(position.saturating_add(max_bytes))?;
-        let by_offset = indexes
-            .offsets
-            .at_or_below(limit - 1 - base_offset)
-            .next()?;
-        let entry = if by_bytes.position < by_offset.position {
-            by_bytes
-        } else {
-            by_offset
-        };
-        let ahead = entry.position as usize > position;
-        ahead.then(|| self.checked(base_offset, entry)).flatten()
-    }
-
-    /// A position at or before the batch with `offset`, by an index entry that fits its batch.
-    fn nearest(&self, base_offset: i64, offset: i64) -> (usize, i64) {
-        let indexes = self.indexes.shared();
-        indexes
-            .offsets
-            .at_or_below(offset - base_offset)
-            .find_map(|entry| self.checked(base_offset, entry))
-            .unwrap_or((0, base_offset))
     }
 }
 

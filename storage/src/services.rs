@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::ballast::Ballast;
 use crate::checkpoint::{self, PartitionKey};
 use crate::data_dir::{LOG_STARTS, RECOVERY_POINTS};
 use crate::flusher::Flusher;
@@ -19,6 +20,8 @@ pub(crate) struct Services {
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) logs: RwLock<HashMap<PartitionKey, Arc<Log>>>,
     pub(crate) flush_latency: RwLock<Option<ObserveFlush>>,
+    /// Space for a checkpoint on a full disk.
+    pub(crate) ballast: Ballast,
     /// Partitions in the checkpoint files as last written.
     checkpointed: Mutex<HashSet<PartitionKey>>,
 }
@@ -27,6 +30,7 @@ impl Services {
     /// For a data directory whose checkpoint files are about to be written.
     pub(crate) fn new(options: StorageOptions) -> Self {
         Self {
+            ballast: Ballast::new(&options.data_dir),
             options,
             flusher: Arc::default(),
             logs: RwLock::default(),
@@ -64,7 +68,15 @@ impl Services {
             .filter_map(|(key, log)| Some((key.clone(), offset(log)?)))
             .collect();
         offsets.sort_unstable();
-        checkpoint::write_offsets(&self.path(file), &offsets)?;
+        let path = self.path(file);
+        let mut written = checkpoint::write_offsets(&path, &offsets);
+        if let Err(error) = &written
+            && error.source.kind() == std::io::ErrorKind::StorageFull
+        {
+            self.ballast.let_go();
+            written = checkpoint::write_offsets(&path, &offsets);
+        }
+        written?;
         checkpointed.extend(offsets.into_iter().map(|(key, _)| key));
         Ok(())
     }

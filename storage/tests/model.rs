@@ -359,7 +359,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
     #[test]
     fn a_log_is_a_list_of_batches(steps in prop::collection::vec(step(), 1..60)) {
         let mut pair = Pair::new();

@@ -11,8 +11,8 @@ use super::validate::{self, Checked};
 use super::writer::{Open, Writer};
 use super::{Append, Appended, Log, Origin};
 use crate::hold::{Hold, HoldShared};
+use crate::indexes::Indexes;
 use crate::producer_state::{Marker, Sequence};
-use crate::segment::Indexes;
 use crate::{AppendError, LogConfig, StorageError};
 
 impl Log {

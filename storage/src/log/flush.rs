@@ -186,3 +186,83 @@ impl Log {
         self.checkpoint_held()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use protocol::record::BatchBuilder;
+
+    use crate::{Append, AppendError, LogObserver, Logs, Origin, ReadError};
+
+    struct Told {
+        poisoned: mpsc::SyncSender<()>,
+        flushes: AtomicU32,
+    }
+
+    impl LogObserver for Told {
+        fn flushed(&self, _: i64) {
+            self.flushes.fetch_add(1, Ordering::Relaxed);
+        }
+        fn start_moved(&self, _: i64) {}
+        fn poisoned(&self) {
+            let _ = self.poisoned.try_send(());
+        }
+    }
+
+    #[test]
+    fn one_failed_flush_ends_all_appends_and_no_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (logs, _) = Logs::open(
+            crate::config::sample_options(dir.path()),
+            &crate::config::sample(),
+        )
+        .unwrap();
+        let log = logs
+            .create("t", 0, [0; 16], crate::config::sample())
+            .unwrap();
+        let (poisoned, told) = mpsc::sync_channel(8);
+        let observer = Arc::new(Told {
+            poisoned,
+            flushes: AtomicU32::new(0),
+        });
+        log.set_observer(Arc::clone(&observer) as Arc<dyn LogObserver>);
+        let mut batch = BatchBuilder::new();
+        batch.push(0, None, Some(b"value"));
+        let batch = batch.build();
+        let how = Append {
+            origin: Origin::Client,
+            leader_epoch: 0,
+            now_ms: 0,
+        };
+        log.append(&batch, how).unwrap();
+        log.fail_next_flush.store(true, Ordering::Relaxed);
+        log.request_flush();
+        told.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert!(log.is_poisoned());
+        assert!(matches!(
+            log.append(&batch, how),
+            Err(AppendError::Poisoned)
+        ));
+        // The disk would do it now; it must not be believed.
+        assert!(log.flush().is_err());
+        log.request_flush();
+        assert!(logs.close().is_err());
+        assert_eq!(observer.flushes.load(Ordering::Relaxed), 0);
+        assert_eq!(log.flushed_offset(), 0);
+        assert_eq!(log.read(0, 1, 1, true).unwrap().records.len(), batch.len());
+        assert!(matches!(
+            log.read(2, 3, 1, true),
+            Err(ReadError::OutOfRange { .. })
+        ));
+        let (_logs, recovery) = Logs::open(
+            crate::config::sample_options(dir.path()),
+            &crate::config::sample(),
+        )
+        .unwrap();
+        assert!(!recovery.clean);
+        assert_eq!(recovery.partitions[0].log.end_offset(), 1);
+    }
+}

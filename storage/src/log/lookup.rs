@@ -7,7 +7,9 @@ use super::read::corrupt;
 use super::{Log, TimestampOffset, validate};
 use crate::ReadError;
 use crate::batches::{self, Found};
-use crate::segment::{Contents, NO_TIMESTAMP, Segment};
+use crate::contents::Contents;
+use crate::indexes::NO_TIMESTAMP;
+use crate::segment::Segment;
 
 impl Log {
     /// The first record at or after `timestamp` (epoch ms) below `up_to`.

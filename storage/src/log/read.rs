@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::{Log, Read};
 use crate::batches::{Found, Walk};
-use crate::segment::{Contents, Segment};
+use crate::contents::Contents;
+use crate::segment::Segment;
 use crate::{ReadError, StorageError};
 
 /// Where a batch was found.

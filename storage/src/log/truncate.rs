@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 
 use super::Log;
 use super::writer::Writer;
+use crate::contents::Contents;
 use crate::error::failed;
 use crate::hold::Hold;
+use crate::indexes::Indexes;
 use crate::recovery;
-use crate::segment::{Contents, Indexes, Segment};
+use crate::segment::Segment;
 use crate::{StorageError, atomic_file};
 
 impl Log {

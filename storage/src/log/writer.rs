@@ -1,10 +1,11 @@
 //! What the writer of a log holds: the open end of the active segment and what each append updates.
 use std::sync::Arc;
 
+use crate::contents::Contents;
 use crate::mapping::Tail;
 use crate::producer_state::Producers;
 use crate::recovery::Recovered;
-use crate::segment::{Contents, Segment};
+use crate::segment::Segment;
 
 /// The state under the writer's lock.
 #[derive(Debug)]

@@ -1,0 +1,130 @@
+//! A segment in memory: its mapped batches and its indexes, and how a batch is found by them.
+use std::sync::{Arc, RwLock};
+
+use protocol::record::BatchHeader;
+
+use crate::batches::{self, BadBatch, Found, Walk};
+use crate::hold::HoldShared;
+use crate::indexes::Indexes;
+use crate::mapping::Mapping;
+use crate::offset_index::OffsetEntry;
+
+/// A segment in memory.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// The `.log` file.
+    pub(crate) mapping: Arc<Mapping>,
+    /// Both indexes.
+    pub(crate) indexes: RwLock<Indexes>,
+}
+
+impl Contents {
+    /// Those of a segment without batches, which needs no file.
+    pub(crate) fn empty() -> Self {
+        Self {
+            mapping: Mapping::empty(),
+            indexes: RwLock::default(),
+        }
+    }
+
+    /// The offset after the last batch; `None` if the end is damaged.
+    pub(crate) fn end_offset(&self, base_offset: i64) -> Option<i64> {
+        let (position, next_offset) = self.nearest(base_offset, i64::MAX);
+        let mut end_offset = next_offset;
+        for step in Walk::new(self.mapping.bytes(), position, next_offset) {
+            end_offset = step.ok()?.header.last_offset() + 1;
+        }
+        Some(end_offset)
+    }
+
+    /// Where the batch with `offset` is looked for first, by the index alone.
+    pub(crate) fn position_hint(&self, base_offset: i64, offset: i64) -> usize {
+        let indexes = self.indexes.shared();
+        let entry = indexes.offsets.at_or_below(offset - base_offset).next();
+        entry.map_or(0, |entry| entry.position as usize)
+    }
+
+    /// An offset up to which all records are older than `timestamp`.
+    pub(crate) fn indexes_below(&self, base_offset: i64, timestamp: i64) -> Option<i64> {
+        let entry = self.indexes.shared().times.below(timestamp)?;
+        Some(base_offset + i64::from(entry.relative))
+    }
+
+    /// Last offset of the first batch with the largest timestamp.
+    pub(crate) fn newest_offset(&self, base_offset: i64) -> Option<i64> {
+        let max = self.indexes.shared().max?;
+        Some(base_offset + i64::from(max.relative))
+    }
+
+    /// The first batch that ends at or after `offset`. An offset inside a hole of damaged bytes is
+    /// an error.
+    pub(crate) fn find(&self, base_offset: i64, offset: i64) -> Result<Option<Found>, BadBatch> {
+        let bytes = self.mapping.bytes();
+        let (position, next_offset) = self.nearest(base_offset, offset);
+        let mut walk = Walk::new(bytes, position, next_offset);
+        while let Some(step) = walk.next() {
+            match step {
+                Ok(found) if found.header.last_offset() >= offset => return Ok(Some(found)),
+                Ok(_) => {}
+                Err(bad) => {
+                    let found = batches::resync(bytes, walk.position(), base_offset).ok_or(bad)?;
+                    if found.header.base_offset > offset {
+                        return Err(bad);
+                    }
+                    walk = Walk::new(bytes, found.position, found.header.base_offset);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a batch starts at or before `position`, and a bound of its offset.
+    pub(crate) fn boundary_before(&self, base_offset: i64, position: usize) -> (usize, i64) {
+        let entry = self.indexes.shared().offsets.before(position);
+        entry
+            .and_then(|entry| self.checked(base_offset, entry))
+            .unwrap_or((0, base_offset))
+    }
+
+    /// The batch that an index entry points to: its position and base offset, if the entry fits.
+    fn checked(&self, base_offset: i64, entry: OffsetEntry) -> Option<(usize, i64)> {
+        let position = entry.position as usize;
+        let header = BatchHeader::parse(self.mapping.bytes().get(position..)?).ok()?;
+        let fits = header.last_offset() == base_offset + i64::from(entry.relative);
+        fits.then_some((position, header.base_offset))
+    }
+
+    /// A batch that begins within `max_bytes` of `position` and ends below `limit`, as far on as the
+    /// index knows one.
+    pub(crate) fn jump(
+        &self,
+        base_offset: i64,
+        position: usize,
+        max_bytes: usize,
+        limit: i64,
+    ) -> Option<(usize, i64)> {
+        let indexes = self.indexes.shared();
+        let by_bytes = indexes.offsets.before(position.saturating_add(max_bytes))?;
+        let by_offset = indexes
+            .offsets
+            .at_or_below(limit - 1 - base_offset)
+            .next()?;
+        let entry = if by_bytes.position < by_offset.position {
+            by_bytes
+        } else {
+            by_offset
+        };
+        let ahead = entry.position as usize > position;
+        ahead.then(|| self.checked(base_offset, entry)).flatten()
+    }
+
+    /// A position at or before the batch with `offset`, by an index entry that fits its batch.
+    fn nearest(&self, base_offset: i64, offset: i64) -> (usize, i64) {
+        let indexes = self.indexes.shared();
+        indexes
+            .offsets
+            .at_or_below(offset - base_offset)
+            .find_map(|entry| self.checked(base_offset, entry))
+            .unwrap_or((0, base_offset))
+    }
+}

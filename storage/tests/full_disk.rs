@@ -1,0 +1,74 @@
+//! A full disk is an error reply, and the log goes on when there is space again.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod fixture;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use fixture::*;
+use storage::AppendError;
+
+/// A file system of a few MiB in memory.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(dir.path())
+            .status()
+            .is_ok_and(|status| status.success());
+        mounted.then(|| Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_deleting_records_helps() {
+    let Some(disk) = SmallDisk::mount("6m") else {
+        eprintln!("NOT RUN: this test mounts a tmpfs, which takes root");
+        return;
+    };
+    let mut config = config();
+    config.segment_bytes = 1 << 20;
+    let (logs, _) = open(disk.path(), &config);
+    let log = logs.create("t", 0, [7; 16], config.clone()).unwrap();
+    let large = batch(&[&vec![b'x'; 50_000]]);
+    for _ in 0..3 {
+        // Files of deleted records are unlinked by another thread.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while log.end_offset() - log.start_offset() < 50 {
+            if let Err(error) = try_append(&log, &large) {
+                assert!(matches!(error, AppendError::Full(_)), "{error:?}");
+                assert!(Instant::now() < deadline, "no space came back");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        while try_append(&log, &large).is_ok() {}
+        assert!(!log.is_poisoned());
+        let (start, end) = (log.start_offset(), log.end_offset());
+        assert_eq!(read_values(&log, start).len() as i64, end - start);
+        log.flush().unwrap();
+        assert_eq!(log.delete_records(end - 5).unwrap(), end - 5);
+    }
+    while try_append(&log, &large).is_ok() {}
+    let end = log.end_offset();
+    logs.close().unwrap();
+    drop((log, logs));
+    let (logs, log, recovery) = reopen(disk.path(), &config);
+    assert!(recovery.clean);
+    assert_eq!(log.end_offset(), end);
+    logs.delete("t", 0).unwrap();
+    logs.close().unwrap();
+}
