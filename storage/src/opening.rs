@@ -27,7 +27,7 @@ pub(crate) fn open_all(
     clean: bool,
 ) -> Result<Recovery, StorageError> {
     let data_dir = &services.options.data_dir;
-    let checkpoints = read_checkpoints(data_dir)?;
+    let checkpoints = read_checkpoints(services)?;
     let folders = list_partitions(data_dir)?;
     let recovery = Mutex::new(Recovery {
         clean,
@@ -78,27 +78,33 @@ impl Checkpoints {
     }
 }
 
-fn read_checkpoints(data_dir: &Path) -> Result<Checkpoints, StorageError> {
-    let recovery_points = match checkpoint::read_offsets(&data_dir.join(RECOVERY_POINTS))? {
-        Checkpoint::Entries(points) => Some(points),
-        Checkpoint::Absent => Some(HashMap::new()),
-        Checkpoint::Damaged => {
-            tracing::warn!("{RECOVERY_POINTS} is damaged: the last segment of each log is checked");
-            None
-        }
-    };
-    let starts = match checkpoint::read_offsets(&data_dir.join(LOG_STARTS))? {
-        Checkpoint::Entries(starts) => starts,
+fn read_checkpoints(services: &Services) -> Result<Checkpoints, StorageError> {
+    Ok(Checkpoints {
+        recovery_points: read_checkpoint(services, RECOVERY_POINTS)?,
+        starts: read_checkpoint(services, LOG_STARTS)?.unwrap_or_default(),
+    })
+}
+
+/// `None` if the file is damaged.
+fn read_checkpoint(
+    services: &Services,
+    file: &'static str,
+) -> Result<Option<HashMap<PartitionKey, i64>>, StorageError> {
+    let offsets = match checkpoint::read_offsets(&services.options.data_dir.join(file))? {
+        Checkpoint::Entries(offsets) => offsets,
         Checkpoint::Absent => HashMap::new(),
         Checkpoint::Damaged => {
-            tracing::error!("{LOG_STARTS} is damaged: deleted records may be seen again");
-            HashMap::new()
+            tracing::error!(
+                file,
+                "a checkpoint is damaged: the last segment of each log is checked, and deleted \
+                 records may be seen again"
+            );
+            return Ok(None);
         }
     };
-    Ok(Checkpoints {
-        recovery_points,
-        starts,
-    })
+    let list = offsets.iter().map(|(key, offset)| (key.clone(), *offset));
+    services.note_on_disk(file, list.collect());
+    Ok(Some(offsets))
 }
 
 /// The partition folders; those of deleted partitions go.

@@ -81,6 +81,7 @@ pub(crate) fn open(dir: &Path, known: Known) -> Result<Recovered, StorageError> 
         dir,
         known,
         recovered: Recovered::fresh(dir),
+        names_dirty: false,
     };
     opened.recovered.segments.clear();
     opened.recovered.epochs = LeaderEpochs::load(dir)?;
@@ -96,6 +97,8 @@ struct Opening<'a> {
     dir: &'a Path,
     known: Known,
     recovered: Recovered,
+    /// Whether the folder has names that may not be durable.
+    names_dirty: bool,
 }
 
 impl Opening<'_> {
@@ -160,6 +163,7 @@ impl Opening<'_> {
 
     /// Checks one segment and cuts it after its last good batch. Tells whether records were lost.
     fn scan(&mut self, base_offset: i64, recovery_point: i64) -> Result<bool, StorageError> {
+        self.names_dirty = true;
         let path = self.dir.join(file_name(base_offset, "log"));
         let file = File::options()
             .read(true)
@@ -211,6 +215,7 @@ impl Opening<'_> {
 
     /// Takes a segment after a torn one out of the log, and keeps its file.
     fn set_aside(&mut self, base_offset: i64) -> Result<(), StorageError> {
+        self.names_dirty = true;
         let segment = Segment::existing(self.dir, base_offset)?;
         let path = segment.log_path();
         self.recovered.truncated_bytes += segment.size();
@@ -232,11 +237,14 @@ impl Opening<'_> {
             }
             self.recovered.end = floor;
             self.push(Segment::create(self.dir, floor)?);
+            self.names_dirty = true;
         }
         if self.recovered.segments.is_empty() {
             self.push(Segment::new(self.dir, self.recovered.end));
         }
-        atomic_file::sync_dir(self.dir)?;
+        if self.names_dirty {
+            atomic_file::sync_dir(self.dir)?;
+        }
         let mut recovered = self.recovered;
         let first = recovered.segments[0].base_offset();
         recovered.start = self.known.start.max(first);

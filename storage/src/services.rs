@@ -1,5 +1,5 @@
 //! What all logs of a data directory share.
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,6 +10,9 @@ use crate::data_dir::{LOG_STARTS, RECOVERY_POINTS};
 use crate::flusher::Flusher;
 use crate::hold::{Hold, HoldShared};
 use crate::{Log, StorageError, StorageOptions};
+
+/// Offsets of partitions, rising by partition.
+pub(crate) type Offsets = Vec<(PartitionKey, i64)>;
 
 /// Told the seconds that a flush took.
 pub(crate) type ObserveFlush = Box<dyn Fn(f64) + Send + Sync>;
@@ -22,8 +25,8 @@ pub(crate) struct Services {
     pub(crate) flush_latency: RwLock<Option<ObserveFlush>>,
     /// Space for a checkpoint on a full disk.
     pub(crate) ballast: Ballast,
-    /// Partitions in the checkpoint files as last written.
-    checkpointed: Mutex<HashSet<PartitionKey>>,
+    /// What the checkpoint files say, by name.
+    on_disk: Mutex<HashMap<&'static str, Offsets>>,
 }
 
 impl Services {
@@ -35,7 +38,7 @@ impl Services {
             flusher: Arc::default(),
             logs: RwLock::default(),
             flush_latency: RwLock::new(None),
-            checkpointed: Mutex::default(),
+            on_disk: Mutex::default(),
         }
     }
 
@@ -54,20 +57,29 @@ impl Services {
         self.checkpoint(LOG_STARTS, Log::checkpointed_start)
     }
 
+    /// Notes what a checkpoint file was found to say.
+    pub(crate) fn note_on_disk(&self, file: &'static str, mut offsets: Offsets) {
+        offsets.sort_unstable();
+        self.on_disk.hold().insert(file, offsets);
+    }
+
     fn checkpoint(
         &self,
-        file: &str,
+        file: &'static str,
         offset: impl Fn(&Log) -> Option<i64>,
     ) -> Result<(), StorageError> {
         // The lock orders writers of one file: the last one in has the newest offsets.
-        let mut checkpointed = self.checkpointed.hold();
-        let mut offsets: Vec<(PartitionKey, i64)> = self
+        let mut on_disk = self.on_disk.hold();
+        let mut offsets: Offsets = self
             .logs
             .shared()
             .iter()
             .filter_map(|(key, log)| Some((key.clone(), offset(log)?)))
             .collect();
         offsets.sort_unstable();
+        if on_disk.get(file) == Some(&offsets) {
+            return Ok(());
+        }
         let path = self.path(file);
         let mut written = checkpoint::write_offsets(&path, &offsets);
         if let Err(error) = &written
@@ -76,8 +88,12 @@ impl Services {
             self.ballast.let_go();
             written = checkpoint::write_offsets(&path, &offsets);
         }
-        written?;
-        checkpointed.extend(offsets.into_iter().map(|(key, _)| key));
+        if let Err(error) = written {
+            // It may be the old file or the new one.
+            on_disk.remove(file);
+            return Err(error);
+        }
+        on_disk.insert(file, offsets);
         Ok(())
     }
 
@@ -85,16 +101,20 @@ impl Services {
     /// offsets of an earlier topic of that name would be believed after a crash.
     pub(crate) fn forget_earlier(&self, keys: &[PartitionKey]) -> Result<(), StorageError> {
         let stale = {
-            let checkpointed = self.checkpointed.hold();
-            keys.iter().any(|key| checkpointed.contains(key))
+            let on_disk = self.on_disk.hold();
+            let says = |offsets: &Offsets, key: &PartitionKey| {
+                offsets.binary_search_by(|(k, _)| k.cmp(key)).is_ok()
+            };
+            // A file of which nothing is known may say anything.
+            let unknown = on_disk.len() < 2;
+            unknown
+                || on_disk
+                    .values()
+                    .any(|o| keys.iter().any(|key| says(o, key)))
         };
         if stale {
             self.checkpoint_recovery_points()?;
             self.checkpoint_starts()?;
-            let mut checkpointed = self.checkpointed.hold();
-            for key in keys {
-                checkpointed.remove(key);
-            }
         }
         Ok(())
     }
