@@ -21,6 +21,9 @@ use std::io::Write as _;
 use produce::Load;
 use workload::process::{Broker, Error};
 
+/// What all rows together write, about.
+const MEMORY_BYTES: usize = 6 << 30;
+
 /// What to run.
 struct Options {
     /// Records are divided by this.
@@ -31,6 +34,8 @@ struct Options {
 
 fn main() -> Result<(), Error> {
     let options = options()?;
+    progress("touching memory");
+    touch(MEMORY_BYTES / options.divisor as usize);
     let mut rows = vec![ceiling(&options)?];
     match &options.other {
         Some((bootstrap, pid)) => {
@@ -141,6 +146,16 @@ fn broker(broker: &Broker, flush: &str, options: &Options) -> Result<String, Err
         broker.memory_mib("RssAnon"),
     )?;
     Ok(lines)
+}
+
+/// Writes to so much memory and gives it back. On a virtual machine the first touch of a page costs
+/// more than anything that is measured here, and it would be the page cache that touches it.
+fn touch(bytes: usize) {
+    let mut memory = vec![0u8; bytes];
+    for page in memory.chunks_mut(4096) {
+        page[0] = 1;
+    }
+    std::hint::black_box(&memory);
 }
 
 fn progress(what: &str) {
