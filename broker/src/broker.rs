@@ -51,12 +51,7 @@ impl Broker {
         logs.on_flush_latency(Box::new(move |seconds| {
             flushes.observe(Duration::try_from_secs_f64(seconds).unwrap_or_default());
         }));
-        let topics = Arc::new(Topics::open(
-            Arc::clone(&logs),
-            &settings,
-            &metrics,
-            recovery,
-        )?);
+        let topics = Arc::new(Topics::open(Arc::clone(&logs), &settings, recovery)?);
         let groups = Arc::new(Groups::open(Arc::clone(&topics), &settings)?);
         Ok(Arc::new(Self {
             groups,

@@ -145,11 +145,6 @@ impl Metrics {
             self.connections_opened.load(Ordering::Relaxed),
         )
     }
-
-    /// Counters of a topic.
-    pub fn topic(&self, _name: &str) -> TopicMetrics {
-        TopicMetrics::default()
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ const MESSAGE_BYTES: usize = 1000;
 pub fn message(error: &(impl Display + ?Sized)) -> StrBytes {
     let mut text = error.to_string();
     if text.len() > MESSAGE_BYTES {
-        text.truncate(text.floor_char_boundary(MESSAGE_BYTES));
+        let places = text.char_indices().map(|(place, _)| place);
+        let cut = places.take_while(|place| *place <= MESSAGE_BYTES).last();
+        text.truncate(cut.unwrap_or(0));
         text.push('…');
     }
     StrBytes::from_string(text)

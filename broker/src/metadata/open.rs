@@ -22,7 +22,6 @@ use super::store::Store;
 use super::topic_name::{self, METADATA_TOPIC};
 use super::{Topics, log_config, uuid_text};
 use crate::coordinator::Journal;
-use crate::metrics::Metrics;
 use crate::partition::Partition;
 
 /// Id of the metadata log, the same as Kafka's own (`Uuid.METADATA_TOPIC_ID`).
@@ -54,7 +53,6 @@ impl Topics {
     pub fn open(
         logs: Arc<Logs>,
         settings: &Arc<Settings>,
-        metrics: &Arc<Metrics>,
         recovery: Recovery,
     ) -> anyhow::Result<Self> {
         let mut found = group(recovery);
@@ -63,7 +61,6 @@ impl Topics {
         let in_force = dynamic(settings, &store);
         let topics = Self {
             logs,
-            metrics: Arc::clone(metrics),
             fixed: Arc::clone(settings),
             cluster_id,
             settings: RwLock::new(Arc::new(in_force)),

@@ -69,8 +69,7 @@ impl Place {
         let options = crate::metadata::storage_options(&self.settings);
         let (logs, recovery) = Logs::open(options, &log_config(&config)).unwrap();
         let logs = Arc::new(logs);
-        let metrics = Arc::new(Metrics::new(0));
-        let topics = Topics::open(Arc::clone(&logs), &self.settings, &metrics, recovery).unwrap();
+        let topics = Topics::open(Arc::clone(&logs), &self.settings, recovery).unwrap();
         self.open = Some((logs, Arc::new(topics)));
     }
 

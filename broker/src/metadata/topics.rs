@@ -12,14 +12,13 @@ use uuid::Uuid;
 use super::Topic;
 use super::change::Configs;
 use super::store::Store;
-use crate::metrics::Metrics;
+use crate::metrics::TopicMetrics;
 use crate::partition::Partition;
 
 /// All topics, by name and by id.
 #[derive(Debug)]
 pub struct Topics {
     pub(super) logs: Arc<Logs>,
-    pub(super) metrics: Arc<Metrics>,
     /// Settings without dynamic ones.
     pub(super) fixed: Arc<Settings>,
     /// Id of the cluster, as Kafka writes it.
@@ -91,7 +90,7 @@ impl Topics {
             .zip(logs)
             .map(|(index, log)| Partition::new(Arc::clone(&name), id, index, log))
             .collect();
-        let metrics = self.metrics.topic(&name);
+        let metrics = TopicMetrics::default();
         let topic = Topic::new(
             Arc::clone(&name),
             id,

@@ -137,10 +137,8 @@ impl<'a> Busy<'a> {
                 // Nobody is there to answer: what still runs is dropped.
                 return Ok(Quiet::Closed);
             }
-            if !unanswered {
-                if stop {
-                    return Ok(Quiet::Closed);
-                }
+            if !unanswered && stop {
+                return Ok(Quiet::Closed);
             }
             let quiet = !unanswered && self.incoming.is_empty();
             let patience = if quiet { LINGER } else { idle_limit };
