@@ -49,6 +49,8 @@ impl Plain {
             Type::Uuid => match self.key {
                 // By name: the topic is one that CreateTopics made.
                 ApiKey::DeleteTopics => self.out.extend([0; 16]),
+                // Ids cannot be asked for before v12.
+                ApiKey::Metadata if self.version < 12 => self.out.extend([0; 16]),
                 _ => self.out.extend(self.topic_id),
             },
             Type::String | Type::NullableString => {
