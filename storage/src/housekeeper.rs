@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::StorageError;
 use crate::hold::Hold;
+use crate::mapping;
 use crate::services::{Services, wall_clock_ms};
 
+/// With more segments mapped than this, sealed ones are let go whether or not they are read: half
+/// of what a process may map by default.
+const MAPPINGS_MAX: usize = 32 * 1024;
 const TICK: Duration = Duration::from_secs(1);
 /// How much a crash may leave to be checked, in time.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
@@ -80,6 +84,7 @@ impl Housekeeper {
         }
         let checkpoint = now >= self.checkpoint_at;
         let retention = now >= self.retention_at;
+        let crowded = mapping::live() > MAPPINGS_MAX;
         let mut moved = false;
         for log in self.services.all_logs() {
             if log.is_flush_due(now_ms) {
@@ -95,7 +100,9 @@ impl Housekeeper {
                     log.apply_retention(now_ms, self.cautious_rounds > 0),
                 );
                 log.expire_producers(now_ms);
-                log.release_idle();
+            }
+            if retention || crowded {
+                log.release_idle(crowded);
             }
         }
         if checkpoint {

@@ -15,7 +15,7 @@ use crate::housekeeper::{self, Stop};
 use crate::recovery::Recovered;
 use crate::services::Services;
 use crate::{Log, LogConfig, OpenError, StorageError, StorageOptions};
-use crate::{atomic_file, opening, partition_metadata};
+use crate::{atomic_file, opening, partition_metadata, reaper};
 
 /// More new partitions than this are made durable as a file system, not file by file.
 const SYNC_EACH_MAX: usize = 4;
@@ -232,6 +232,7 @@ impl Logs {
             // A thread that panicked has said so; the others still have to end.
             let _ = thread.join();
         }
+        reaper::drain();
     }
 }
 

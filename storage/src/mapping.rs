@@ -47,6 +47,14 @@ const HOT_BYTES: usize = 16 * 1024 * 1024;
 /// Pieces that one system call takes at most; the system allows 1024.
 const PIECES_PER_WRITE: usize = 512;
 
+/// Mappings that are there, of which a process may have 65 530 (`vm.max_map_count`).
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// How many segment files are mapped.
+pub(crate) fn live() -> usize {
+    LIVE.load(Ordering::Relaxed)
+}
+
 /// A mapped segment file.
 #[derive(Debug)]
 pub(crate) struct Mapping {
@@ -107,6 +115,7 @@ impl Mapping {
         // An empty mapping is an error of the system: map a page, it is never touched.
         options.len(capacity.max(published).max(PAGE));
         let map = options.map_raw_read_only(file)?;
+        LIVE.fetch_add(1, Ordering::Relaxed);
         Ok(Self::over(Some(map), published, writable))
     }
 
@@ -263,9 +272,9 @@ fn grow(file: &File, from: usize, to: usize) -> io::Result<()> {
 impl Drop for Mapping {
     fn drop(&mut self) {
         let touched = *self.allocated.get_mut();
-        if let Some(map) = self.map.take()
-            && touched > UNMAP_INLINE_BYTES
-        {
+        let Some(map) = self.map.take() else { return };
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+        if touched > UNMAP_INLINE_BYTES {
             reaper::dispose(map);
         }
     }

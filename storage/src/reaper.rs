@@ -14,6 +14,7 @@ enum Job {
     Unmap(MmapRaw),
     Unlink(Vec<PathBuf>),
     RemoveDir(PathBuf),
+    Tell(SyncSender<()>),
 }
 
 /// Unmaps off the caller's thread.
@@ -31,6 +32,15 @@ pub(crate) fn remove_dir(path: PathBuf) {
     submit(Job::RemoveDir(path));
 }
 
+/// Waits for all that was submitted before: files of a directory must not vanish under who opens it
+/// next.
+pub(crate) fn drain() {
+    let (sender, done) = sync_channel(1);
+    submit(Job::Tell(sender));
+    // An error means that the thread is gone, and its jobs with it.
+    let _ = done.recv();
+}
+
 fn submit(job: Job) {
     static QUEUE_IN: OnceLock<Option<SyncSender<Job>>> = OnceLock::new();
     let queue = QUEUE_IN.get_or_init(|| {
@@ -46,7 +56,13 @@ fn submit(job: Job) {
             if let Err(error) = queue.try_send(job) {
                 use std::sync::mpsc::TrySendError::{Disconnected, Full};
                 let (Full(job) | Disconnected(job)) = error;
-                run(job);
+                match job {
+                    // Has to wait for its turn.
+                    Job::Tell(_) => {
+                        let _ = queue.send(job);
+                    }
+                    job => run(job),
+                }
             }
         }
         None => run(job),
@@ -56,6 +72,10 @@ fn submit(job: Job) {
 fn run(job: Job) {
     match job {
         Job::Unmap(map) => drop(map),
+        Job::Tell(waiter) => {
+            // Whoever waited may be gone.
+            let _ = waiter.send(());
+        }
         Job::Unlink(paths) => {
             for path in paths {
                 if let Err(error) = crate::atomic_file::remove(&path) {

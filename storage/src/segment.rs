@@ -165,6 +165,9 @@ impl Segment {
 
     /// Loads its contents with indexes that are known to belong to it, whatever is on disk.
     pub(crate) fn load_with(&self, indexes: Indexes) -> Result<(), StorageError> {
+        // Not from the files, which may be older.
+        let timestamp = indexes.max.map_or(NO_TIMESTAMP, |max| max.timestamp);
+        self.max_timestamp.store(timestamp, Ordering::Relaxed);
         let contents = Contents {
             mapping: self.map()?,
             indexes: RwLock::new(indexes),
@@ -306,10 +309,11 @@ impl Segment {
         *self.contents.exclusive() = None;
     }
 
-    /// Forgets its contents if no one used them since the last call; they load again on demand. For
-    /// sealed segments only.
-    pub(crate) fn release_idle(&self) {
-        if !self.used.swap(false, Ordering::Relaxed) && self.is_flushed() {
+    /// Forgets its contents if no one used them since the last call, or in any case with `all`; they
+    /// load again on demand. For sealed segments only.
+    pub(crate) fn release_idle(&self, all: bool) {
+        let used = self.used.swap(false, Ordering::Relaxed);
+        if (all || !used) && self.is_flushed() {
             self.release();
         }
     }

@@ -75,11 +75,11 @@ impl Segments {
         *self.list.exclusive() = segments;
     }
 
-    /// Lets go of sealed segments that no one reads.
-    pub(crate) fn release_idle(&self) {
+    /// Lets go of sealed segments that no one reads, or of all of them.
+    pub(crate) fn release_idle(&self, all: bool) {
         let list = self.list.shared();
         for segment in &list[..list.len() - 1] {
-            segment.release_idle();
+            segment.release_idle(all);
         }
     }
 }

@@ -52,7 +52,7 @@ impl Services {
         self.checkpoint(RECOVERY_POINTS, |log| Some(log.recovery_point()))
     }
 
-    /// Writes the start offset of each log whose first segment does not tell it, durably.
+    /// Writes the start offset of each log that does not start at 0, durably.
     pub(crate) fn checkpoint_starts(&self) -> Result<(), StorageError> {
         self.checkpoint(LOG_STARTS, Log::checkpointed_start)
     }

@@ -420,6 +420,22 @@ fn leader_epochs_survive_and_are_cut_with_the_log() {
 }
 
 #[test]
+fn an_index_of_before_the_last_crash_is_not_believed() {
+    let (dir, logs, log) = create(&config());
+    append(&log, &batch_at(NOW, &[b"a"]));
+    drop(log);
+    logs.close().unwrap();
+    drop(logs);
+    let (logs, log, _) = reopen(dir.path(), &config());
+    append(&log, &batch_at(NOW + 5, &[b"b"]));
+    drop((log, logs));
+    let (_logs, log, recovery) = reopen(dir.path(), &config());
+    assert!(!recovery.clean);
+    let newest = log.max_timestamp().unwrap().unwrap();
+    assert_eq!((newest.offset, newest.timestamp), (1, NOW + 5));
+}
+
+#[test]
 fn times_are_found_in_every_segment_and_codec() {
     let mut small = config();
     small.segment_bytes = 2000;

@@ -72,35 +72,54 @@ impl Log {
         if !config.cleanup.delete || (config.retention_ms < 0 && config.retention_bytes < 0) {
             return Ok(());
         }
-        let count = self.count_expired(&config, now_ms, cautious);
-        if count == 0 {
+        // Without the lock first: files may have to be looked at.
+        if self.count_expired(&config, now_ms, cautious) == 0 {
             return Ok(());
         }
         let _maintenance = self.maintenance.hold();
+        let before = self.start_offset();
+        let count = self.settle_expired(&config, now_ms, cautious)?;
+        let segments = self.segments.all();
+        let Some(first_kept) = segments.get(count).filter(|_| count > 0) else {
+            return Ok(());
+        };
+        let start = first_kept.base_offset().max(before);
+        self.start.store(start, Ordering::Release);
+        // Durable before a file is unlinked: what was deleted does not come back.
+        if let Err(error) = self.services.checkpoint_starts() {
+            self.start.store(before, Ordering::Release);
+            return Err(error);
+        }
+        self.drop_oldest(&mut self.writer.hold(), count, start);
+        tracing::info!(
+            topic = self.key.0,
+            partition = self.key.1,
+            start,
+            segments = count,
+            "retention moved the log start offset"
+        );
+        self.tell(|observer| observer.start_moved(start));
+        Ok(())
+    }
+
+    /// How many segments have expired. If all have, a new one is begun: its name keeps the end.
+    fn settle_expired(
+        &self,
+        config: &LogConfig,
+        now_ms: i64,
+        cautious: bool,
+    ) -> Result<usize, StorageError> {
         let mut writer = self.writer.hold();
         if self.check_writable().is_err() {
-            return Ok(());
+            return Ok(0);
         }
-        let before = self.start_offset();
+        let count = self.count_expired(config, now_ms, cautious);
         if count == self.segments.count() {
-            // Nothing but the end of the log is left: a new segment's name keeps it.
             self.roll(&mut writer, now_ms)?;
+            drop(writer);
             atomic_file::sync_dir(&self.dir)?;
         }
-        self.drop_oldest(&mut writer, count, before);
-        let start = self.start_offset();
-        drop(writer);
-        if start != before {
-            tracing::info!(
-                topic = self.key.0,
-                partition = self.key.1,
-                start,
-                segments = count,
-                "retention moved the log start offset"
-            );
-            self.tell(|observer| observer.start_moved(start));
-        }
-        Ok(())
+        Ok(count)
     }
 
     fn count_expired(&self, config: &LogConfig, now_ms: i64, cautious: bool) -> usize {
@@ -134,15 +153,16 @@ impl Log {
         self.writer.hold().producers.expire(now_ms, expiration_ms);
     }
 
-    /// Unmaps sealed segments that no one read lately.
-    pub(crate) fn release_idle(&self) {
-        self.segments.release_idle();
+    /// Unmaps sealed segments that no one read lately, or all of them. Slices that readers hold keep
+    /// theirs.
+    pub(crate) fn release_idle(&self, all: bool) {
+        self.segments.release_idle(all);
     }
 
-    /// The entry of this log in the checkpoint of log start offsets, if the files do not tell it.
+    /// The entry of this log in the checkpoint of log start offsets. The first segment's name is
+    /// not enough: a crash may come before the ones below are unlinked.
     pub(crate) fn checkpointed_start(&self) -> Option<i64> {
-        let start = self.start_offset();
-        (start > self.segments.first_base_offset()).then_some(start)
+        Some(self.start_offset()).filter(|&start| start > 0)
     }
 
     /// Closes the log for good and takes its folder away.
