@@ -52,7 +52,8 @@ fn every_codec_comes_back_with_keys_headers_and_nulls() -> Result<()> {
             "-P", "-t", &topic, "-z", codec, "-K", ":", "-Z", "-H", "a=1", "-H", "a=2",
         ];
         // -Z makes empty keys and values null ones.
-        let lines: String = (0..200).map(|i| format!("k{i}:value {i}\n")).collect();
+        let lines: Vec<String> = (0..200).map(|i| format!("k{i}:value {i}\n")).collect();
+        let lines = lines.concat();
         kcat(
             broker.bootstrap(),
             arguments,

@@ -1,258 +1,197 @@
-//! Describing and altering configs.
+//! Configs: filters, unknown names, wrong operations.
 use anyhow::Result;
-use harness::Options;
+use harness::ask;
 use kafka_protocol::messages::alter_configs_request::{
-    AlterConfigsResource as Replaced, AlterableConfig as Replacement,
+    AlterConfigsResource as WholeResource, AlterableConfig as WholeConfig,
 };
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{
-    AlterConfigsResource as Edited, AlterableConfig as Edit,
+    AlterConfigsResource, AlterableConfig,
 };
 use kafka_protocol::messages::{
-    AlterConfigsRequest, CreateTopicsRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, TopicName,
+    AlterConfigsRequest, DescribeConfigsRequest, DescribeConfigsResponse,
+    IncrementalAlterConfigsRequest,
 };
-use kafka_protocol::protocol::StrBytes;
 
-use crate::both::Both;
+use crate::pair::Pair;
+
+/// Key, operation and value.
+type Change = (&'static str, i8, Option<&'static str>);
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-const SET: i8 = 0;
-const DELETE: i8 = 1;
-const APPEND: i8 = 2;
-const SUBTRACT: i8 = 3;
-
-/// Keys whose value, source and synonyms have to be the same. One at a time, for the order of
-/// entries is each broker's own.
-const TOPIC_KEYS: &[&str] = &[
-    "cleanup.policy",
-    "compression.gzip.level",
-    "compression.type",
-    "delete.retention.ms",
-    "file.delete.delay.ms",
-    "flush.messages",
-    "flush.ms",
-    "follower.replication.throttled.replicas",
-    "index.interval.bytes",
-    "local.retention.ms",
-    "max.compaction.lag.ms",
-    "max.message.bytes",
-    "message.timestamp.after.max.ms",
-    "message.timestamp.before.max.ms",
-    "message.timestamp.type",
-    "min.cleanable.dirty.ratio",
-    "preallocate",
-    "remote.storage.enable",
-    "retention.bytes",
-    "retention.ms",
-    "segment.bytes",
-    "segment.jitter.ms",
-    "segment.ms",
-    "unclean.leader.election.enable",
-    "no.such.config",
-];
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
-}
-
-fn describe(kind: i8, resource: &str, keys: &[&str]) -> DescribeConfigsRequest {
+fn describe(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
+    let keys = keys.map(|keys| keys.iter().map(|key| ask::text(key)).collect());
     let resource = DescribeConfigsResource::default()
         .with_resource_type(kind)
-        .with_resource_name(text(resource))
-        .with_configuration_keys(Some(keys.iter().map(|key| text(key)).collect()));
-    DescribeConfigsRequest::default()
-        .with_resources(vec![resource])
-        .with_include_synonyms(true)
-}
-
-fn edit(kind: i8, resource: &str, edits: &[(&str, i8, Option<&str>)]) -> Edited {
-    let edits = edits.iter().map(|(key, operation, value)| {
-        Edit::default()
-            .with_name(text(key))
-            .with_config_operation(*operation)
-            .with_value(value.map(text))
-    });
-    Edited::default()
-        .with_resource_type(kind)
-        .with_resource_name(text(resource))
-        .with_configs(edits.collect())
-}
-
-fn replace(kind: i8, resource: &str, pairs: &[(&str, Option<&str>)]) -> Replaced {
-    let pairs = pairs.iter().map(|(key, value)| {
-        Replacement::default()
-            .with_name(text(key))
-            .with_value(value.map(text))
-    });
-    Replaced::default()
-        .with_resource_type(kind)
-        .with_resource_name(text(resource))
-        .with_configs(pairs.collect())
-}
-
-fn ask_topic(both: &mut Both, when: &str) -> Result<()> {
-    for key in TOPIC_KEYS {
-        // Chains are not the same all the way down: Kafka knows hours where klamm knows ms, say.
-        let own = &["documentation", "synonyms"];
-        both.ask(&format!("{key} {when}"), 1..=4, own, |_| {
-            describe(TOPIC, "t", &[key])
-        })?;
-    }
-    Ok(())
-}
-
-fn descriptions(both: &mut Both) -> Result<()> {
-    ask_topic(both, "of a fresh topic")?;
-    for (question, kind, name) in [
-        ("unknown topic", TOPIC, "unknown"),
-        ("illegal topic", TOPIC, "a b"),
-        ("another broker", BROKER, "7"),
-        ("no broker number", BROKER, "seven"),
-        ("defaults of all brokers", BROKER, ""),
-    ] {
-        let question = format!("describe: {question}");
-        both.ask(&question, 4..=4, &[], |_| {
-            describe(kind, name, &["retention.ms"])
-        })?;
-    }
-    for key in [
-        "num.partitions",
-        "auto.create.topics.enable",
-        "message.max.bytes",
-    ] {
-        both.ask(
-            &format!("broker's {key}"),
-            1..=4,
-            &["config_source", "synonyms"],
-            |_| describe(BROKER, "1", &[key]).with_include_synonyms(false),
-        )?;
-    }
-    Ok(())
-}
-
-fn edits(both: &mut Both) -> Result<()> {
-    let t = |edits: &[(&str, i8, Option<&str>)]| vec![edit(TOPIC, "t", edits)];
-    let one = |key, operation, value| t(&[(key, operation, Some(value))]);
-    let broker = |key, value| vec![edit(BROKER, "1", &[(key, SET, Some(value))])];
-    for (question, resources) in [
-        ("set", one("retention.ms", SET, "1000")),
-        (
-            "set and more",
-            t(&[("flush.ms", SET, Some("9")), ("retention.ms", DELETE, None)]),
-        ),
-        ("append", one("cleanup.policy", APPEND, "compact")),
-        ("append again", one("cleanup.policy", APPEND, "compact")),
-        ("subtract", one("cleanup.policy", SUBTRACT, "delete")),
-        ("append to a number", one("retention.ms", APPEND, "1")),
-        ("unknown key", one("no.such", SET, "1")),
-        ("delete an unknown key", t(&[("no.such", DELETE, None)])),
-        ("bad value", one("retention.ms", SET, "soon")),
-        ("out of range", one("retention.ms", SET, "-2")),
-        ("null", t(&[("retention.ms", SET, None)])),
-        (
-            "key twice",
-            t(&[("flush.ms", SET, Some("1")), ("flush.ms", SET, Some("2"))]),
-        ),
-        (
-            "resource twice",
-            [one("flush.ms", SET, "1"), one("flush.ms", SET, "2")].concat(),
-        ),
-        ("nothing", t(&[])),
-        (
-            "unknown topic",
-            vec![edit(TOPIC, "unknown", &[("flush.ms", SET, Some("1"))])],
-        ),
-        (
-            "illegal topic",
-            vec![edit(TOPIC, "a b", &[("flush.ms", SET, Some("1"))])],
-        ),
-        (
-            "no topic",
-            vec![edit(TOPIC, "", &[("flush.ms", SET, Some("1"))])],
-        ),
-        ("broker", broker("message.max.bytes", "2000000")),
-        (
-            "broker, fixed",
-            broker("auto.create.topics.enable", "false"),
-        ),
-        ("broker, bad value", broker("message.max.bytes", "many")),
-        (
-            "another broker",
-            vec![edit(BROKER, "7", &[("message.max.bytes", SET, Some("1"))])],
-        ),
-        (
-            "no broker number",
-            vec![edit(BROKER, "x", &[("message.max.bytes", SET, Some("1"))])],
-        ),
-        (
-            "all brokers",
-            vec![edit(BROKER, "", &[("log.retention.ms", SET, Some("77"))])],
-        ),
-        ("unknown kind", vec![edit(99, "t", &[])]),
-    ] {
-        let question = format!("edit: {question}");
-        both.ask(&question, 0..=1, &[], |_| {
-            IncrementalAlterConfigsRequest::default().with_resources(resources.clone())
-        })?;
-    }
-    ask_topic(both, "after edits")?;
-    both.ask("defaults of all brokers after edits", 4..=4, &[], |_| {
-        describe(BROKER, "", &["log.retention.ms"]).with_include_synonyms(false)
-    })
-}
-
-fn replacements(both: &mut Both) -> Result<()> {
-    for (question, resources) in [
-        (
-            "set",
-            vec![replace(TOPIC, "t", &[("retention.ms", Some("5"))])],
-        ),
-        (
-            "unknown key",
-            vec![replace(TOPIC, "t", &[("no.such", Some("5"))])],
-        ),
-        ("null", vec![replace(TOPIC, "t", &[("retention.ms", None)])]),
-        ("unknown topic", vec![replace(TOPIC, "unknown", &[])]),
-        (
-            "broker, fixed",
-            vec![replace(BROKER, "1", &[("num.partitions", Some("5"))])],
-        ),
-    ] {
-        let question = format!("replace: {question}");
-        both.ask(&question, 0..=2, &[], |_| {
-            AlterConfigsRequest::default().with_resources(resources.clone())
-        })?;
-    }
-    both.ask("replace only to validate", 0..=2, &[], |_| {
-        AlterConfigsRequest::default()
-            .with_resources(vec![replace(TOPIC, "t", &[])])
-            .with_validate_only(true)
-    })?;
-    ask_topic(both, "after being replaced")
+        .with_resource_name(ask::text(name))
+        .with_configuration_keys(keys);
+    DescribeConfigsRequest::default().with_resources(vec![resource])
 }
 
 #[test]
-fn configs_are_described_and_altered_alike() -> Result<()> {
-    let mut both = Both::start(&Options::default())?;
-    both.ask("create", 7..=7, &["configs"], |_| {
-        let config = CreatableTopicConfig::default()
-            .with_name(text("max.message.bytes"))
-            .with_value(Some(text("5000")));
-        let topic = CreatableTopic::default()
-            .with_name(TopicName(text("t")))
-            .with_num_partitions(1)
-            .with_replication_factor(1)
+fn describe_configs() -> Result<()> {
+    let mut pair = Pair::start()?;
+    pair.both(|wire| wire.create_topic("described", 1, &[("retention.ms", "5000")]))?;
+    for key in [
+        "retention.ms",
+        "segment.bytes",
+        "cleanup.policy",
+        "no.such.key",
+    ] {
+        for version in 1..=4 {
+            let request = describe(TOPIC, "described", Some(&[key]));
+            pair.ask(key, version, &request)?;
+        }
+        // Apache Kafka does not tell the default of log.retention.ms, which comes from
+        // log.retention.hours.
+        let except: &[&str] = match key {
+            "retention.ms" => &["synonyms", "name", "source", "value"],
+            _ => &[],
+        };
+        let synonyms = describe(TOPIC, "described", Some(&[key])).with_include_synonyms(true);
+        pair.ask_except(&format!("{key} with synonyms"), 4, &synonyms, except)?;
+    }
+    // min.insync.replicas is dynamic in Apache Kafka 4.2, for eligible leader replicas.
+    let by_name = |answer: &mut DescribeConfigsResponse| {
+        for result in &mut answer.results {
+            result
+                .configs
+                .retain(|config| config.name.as_str() != "min.insync.replicas");
+            result.configs.sort_by_key(|config| config.name.clone());
+        }
+    };
+    let all = describe(TOPIC, "described", Some(&[]));
+    pair.ask_ordered("no keys", 4, &all, by_name, &[])?;
+    pair.ask("an unknown topic", 4, &describe(TOPIC, "unknown", None))?;
+    pair.ask("an illegal topic", 4, &describe(TOPIC, "not legal", None))?;
+    pair.ask("an empty topic", 4, &describe(TOPIC, "", None))?;
+    pair.ask("an unknown broker", 4, &describe(BROKER, "99", None))?;
+    pair.ask(
+        "a broker that is no number",
+        4,
+        &describe(BROKER, "one", None),
+    )?;
+    pair.ask("a resource of type 99", 4, &describe(99, "x", None))?;
+    pair.ask(
+        "message.max.bytes",
+        4,
+        &describe(BROKER, "1", Some(&["message.max.bytes"])),
+    )?;
+    pair.verdict()
+}
+
+fn change(
+    kind: i8,
+    name: &str,
+    changes: &[(&str, i8, Option<&str>)],
+) -> IncrementalAlterConfigsRequest {
+    let config = |(name, operation, value): &(&str, i8, Option<&str>)| {
+        AlterableConfig::default()
+            .with_name(ask::text(name))
+            .with_config_operation(*operation)
+            .with_value(value.map(ask::text))
+    };
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(kind)
+        .with_resource_name(ask::text(name))
+        .with_configs(changes.iter().map(config).collect());
+    IncrementalAlterConfigsRequest::default().with_resources(vec![resource])
+}
+
+#[test]
+fn incremental_alter_configs() -> Result<()> {
+    let mut pair = Pair::start()?;
+    pair.both(|wire| wire.create_topic("altered", 1, &[]))?;
+    let (set, delete, append, subtract) = (0, 1, 2, 3);
+    let questions: &[(&str, &[Change])] = &[
+        ("set", &[("retention.ms", set, Some("7000"))]),
+        ("set to nothing", &[("retention.ms", set, None)]),
+        (
+            "set to a wrong value",
+            &[("retention.ms", set, Some("soon"))],
+        ),
+        ("delete", &[("retention.ms", delete, None)]),
+        ("delete what is not set", &[("segment.ms", delete, None)]),
+        ("delete an unknown key", &[("no.such", delete, None)]),
+        ("set an unknown key", &[("no.such", set, Some("1"))]),
+        (
+            "append to a list",
+            &[("cleanup.policy", append, Some("compact"))],
+        ),
+        (
+            "append what is there",
+            &[("cleanup.policy", append, Some("compact"))],
+        ),
+        (
+            "subtract from a list",
+            &[("cleanup.policy", subtract, Some("delete"))],
+        ),
+        ("append to a number", &[("retention.ms", append, Some("1"))]),
+        (
+            "a key twice",
+            &[
+                ("segment.ms", set, Some("1")),
+                ("segment.ms", set, Some("2")),
+            ],
+        ),
+        ("nothing", &[]),
+    ];
+    for (question, changes) in questions {
+        let request = change(TOPIC, "altered", changes);
+        pair.ask(question, 1, &request.clone().with_validate_only(true))?;
+        pair.ask(question, 1, &request)?;
+    }
+    let shown = describe(TOPIC, "altered", Some(&["cleanup.policy", "retention.ms"]));
+    pair.ask("what came of it", 4, &shown)?;
+    pair.ask(
+        "an unknown topic",
+        1,
+        &change(TOPIC, "unknown", &[("segment.ms", set, Some("1"))]),
+    )?;
+    pair.ask(
+        "an unknown broker",
+        1,
+        &change(BROKER, "99", &[("message.max.bytes", set, Some("1000"))]),
+    )?;
+    pair.ask(
+        "a fixed broker key",
+        1,
+        &change(BROKER, "1", &[("node.id", set, Some("2"))]),
+    )?;
+    pair.ask("a resource of type 99", 1, &change(99, "x", &[]))?;
+    pair.verdict()
+}
+
+#[test]
+fn alter_configs() -> Result<()> {
+    let mut pair = Pair::start()?;
+    pair.both(|wire| wire.create_topic("whole", 1, &[("segment.ms", "9000")]))?;
+    let whole = |name: &str, key: &str, value: Option<&str>| {
+        let config = WholeConfig::default()
+            .with_name(ask::text(key))
+            .with_value(value.map(ask::text));
+        let resource = WholeResource::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(ask::text(name))
             .with_configs(vec![config]);
-        CreateTopicsRequest::default()
-            .with_topics(vec![topic])
-            .with_timeout_ms(10_000)
-    })?;
-    descriptions(&mut both)?;
-    edits(&mut both)?;
-    replacements(&mut both)?;
-    both.agreed()
+        AlterConfigsRequest::default().with_resources(vec![resource])
+    };
+    pair.ask("a value", 2, &whole("whole", "retention.ms", Some("5")))?;
+    pair.ask("no value", 2, &whole("whole", "retention.ms", None))?;
+    pair.ask("an unknown key", 2, &whole("whole", "no.such", Some("5")))?;
+    pair.ask(
+        "a wrong value",
+        2,
+        &whole("whole", "retention.ms", Some("x")),
+    )?;
+    pair.ask(
+        "an unknown topic",
+        2,
+        &whole("unknown", "retention.ms", Some("5")),
+    )?;
+    let shown = describe(TOPIC, "whole", Some(&["segment.ms", "retention.ms"]));
+    pair.ask("what came of it", 4, &shown)?;
+    pair.verdict()
 }

@@ -1,327 +1,282 @@
-//! Making, describing, growing and deleting topics.
+//! Making, growing, cutting and deleting topics.
 use anyhow::Result;
-use harness::Options;
+use harness::{Batch, ask};
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };
-use kafka_protocol::messages::create_topics_request::{
-    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
 };
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
-use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
-    ListConfigResourcesRequest, MetadataRequest, TopicName,
+    BrokerId, CreatePartitionsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeTopicPartitionsRequest,
 };
-use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::both::Both;
+use crate::pair::Pair;
 
-fn name(text: &str) -> TopicName {
-    TopicName(StrBytes::from_string(text.to_owned()))
+/// Each has some topic configs of its own; the ones that both have are compared elsewhere.
+const CONFIGS: &[&str] = &[
+    "configs",
+    "name",
+    "value",
+    "read_only",
+    "config_source",
+    "is_sensitive",
+];
+
+fn assignment(partition: i32, brokers: &[i32]) -> CreatableReplicaAssignment {
+    CreatableReplicaAssignment::default()
+        .with_partition_index(partition)
+        .with_broker_ids(brokers.iter().copied().map(BrokerId).collect())
 }
 
-fn topic(text: &str) -> CreatableTopic {
-    CreatableTopic::default()
-        .with_name(name(text))
-        .with_num_partitions(1)
-        .with_replication_factor(1)
-}
-
-fn config(topic: CreatableTopic, key: &str, value: Option<&str>) -> CreatableTopic {
-    let text = |text: &str| StrBytes::from_string(text.to_owned());
-    let config = CreatableTopicConfig::default()
-        .with_name(text(key))
-        .with_value(value.map(text));
-    topic.with_configs(vec![config])
-}
-
-fn assigned(text: &str, assignments: &[(i32, &[i32])]) -> CreatableTopic {
-    let assignments = assignments.iter().map(|(index, brokers)| {
-        CreatableReplicaAssignment::default()
-            .with_partition_index(*index)
-            .with_broker_ids(brokers.iter().copied().map(BrokerId).collect())
-    });
-    topic(text)
-        .with_num_partitions(-1)
-        .with_replication_factor(-1)
-        .with_assignments(assignments.collect())
-}
-
-fn create(topics: Vec<CreatableTopic>) -> CreateTopicsRequest {
-    CreateTopicsRequest::default()
-        .with_topics(topics)
-        .with_timeout_ms(10_000)
-}
-
-fn creations(both: &mut Both) -> Result<()> {
-    // Kafka has some configs that klamm does not (tiering at ELR level, say), and the other way
-    // round; the configs of an answer are compared where they are described.
-    let own = &["configs"];
-    both.ask("create", 2..=7, own, |version| {
-        let made = topic(&format!("made-{version}")).with_num_partitions(2);
-        create(vec![made])
-    })?;
-    both.ask("create with defaults", 4..=7, own, |version| {
-        let made = topic(&format!("default-{version}"));
-        let made = made.with_num_partitions(-1).with_replication_factor(-1);
-        create(vec![made])
-    })?;
-    both.ask("create with an assignment", 7..=7, own, |_| {
-        create(vec![assigned("assigned", &[(1, &[1]), (0, &[1])])])
-    })?;
-    both.ask("create only to validate", 7..=7, own, |_| {
-        create(vec![topic("validated")]).with_validate_only(true)
-    })?;
-    let no_value = config(topic("r"), "retention.ms", None);
-    let refused = [
-        ("exists", topic("made-7")),
-        ("collides", topic("made.x_")),
-        ("collides again", topic("made_x.")),
-        ("illegal name", topic("a b")),
-        ("empty name", topic("")),
-        ("dots", topic("..")),
-        ("long name", topic(&"x".repeat(250))),
-        ("no partitions", topic("r").with_num_partitions(0)),
-        ("negative partitions", topic("r").with_num_partitions(-2)),
-        ("two replicas", topic("r").with_replication_factor(2)),
-        ("no replicas", topic("r").with_replication_factor(0)),
-        ("negative replicas", topic("r").with_replication_factor(-2)),
-        ("unknown config", config(topic("r"), "no.such", Some("1"))),
-        (
-            "bad config",
-            config(topic("r"), "retention.ms", Some("soon")),
-        ),
-        (
-            "config out of range",
-            config(topic("r"), "retention.ms", Some("-2")),
-        ),
-        (
-            "bad policy",
-            config(topic("r"), "cleanup.policy", Some("burn")),
-        ),
-        ("null config", no_value),
-        ("other broker", assigned("r", &[(0, &[2])])),
-        ("no broker", assigned("r", &[(0, &[])])),
-        ("broker twice", assigned("r", &[(0, &[1, 1])])),
-        ("not from 0", assigned("r", &[(1, &[1])])),
-        ("assigned twice", assigned("r", &[(0, &[1]), (0, &[1])])),
-        (
-            "count and assignment",
-            assigned("r", &[(0, &[1])]).with_num_partitions(1),
-        ),
-        (
-            "factor and assignment",
-            assigned("r", &[(0, &[1])]).with_replication_factor(1),
-        ),
-    ];
-    for (question, topic) in refused {
-        let question = format!("create: {question}");
-        both.ask(&question, 7..=7, own, |_| create(vec![topic.clone()]))?;
+#[test]
+fn create_topics() -> Result<()> {
+    let mut pair = Pair::start()?;
+    let plain = |name: &str| ask::new_topic(name, 1, &[]);
+    let assigned = |name: &str, assignments| {
+        plain(name)
+            .with_num_partitions(-1)
+            .with_replication_factor(-1)
+            .with_assignments(assignments)
+    };
+    let mut create = |question: &str, topics: Vec<CreatableTopic>| -> Result<()> {
+        // The names of the topics are compared by the older version, which has no configs.
+        pair.ask_except(question, 7, &ask::create_topics(topics), CONFIGS)?;
+        Ok(())
+    };
+    create("a plain topic", vec![plain("plain")])?;
+    create("an existing one", vec![plain("plain")])?;
+    create(
+        "defaults",
+        vec![
+            plain("d")
+                .with_num_partitions(-1)
+                .with_replication_factor(-1),
+        ],
+    )?;
+    create(
+        "replication factor 3",
+        vec![plain("r3").with_replication_factor(3)],
+    )?;
+    create(
+        "replication factor 0",
+        vec![plain("r0").with_replication_factor(0)],
+    )?;
+    create("no partitions", vec![plain("p0").with_num_partitions(0)])?;
+    create("-5 partitions", vec![plain("p-5").with_num_partitions(-5)])?;
+    create(
+        "an unknown config",
+        vec![ask::new_topic("c", 1, &[("no.such", "1")])],
+    )?;
+    create(
+        "a wrong value",
+        vec![ask::new_topic("c", 1, &[("retention.ms", "soon")])],
+    )?;
+    create("an illegal name", vec![plain("not/legal")])?;
+    create("an empty name", vec![plain("")])?;
+    create("two dots", vec![plain("..")])?;
+    create("a name with a dot", vec![plain("a.b")])?;
+    create("a name that collides with it", vec![plain("a_b")])?;
+    create("a topic twice", vec![plain("twice"), plain("twice")])?;
+    create("one good, one bad", vec![plain("good"), plain("bad/")])?;
+    create(
+        "assigned by hand",
+        vec![assigned("by-hand", vec![assignment(0, &[1])])],
+    )?;
+    let both = assigned("both", vec![assignment(0, &[1])]).with_num_partitions(1);
+    create("assigned and counted", vec![both])?;
+    create(
+        "assigned to nobody",
+        vec![assigned("nobody", vec![assignment(0, &[9])])],
+    )?;
+    create(
+        "assigned with a gap",
+        vec![assigned("gap", vec![assignment(1, &[1])])],
+    )?;
+    create(
+        "assigned twice",
+        vec![assigned("dup", vec![assignment(0, &[1, 1])])],
+    )?;
+    create(
+        "assigned to an empty list",
+        vec![assigned("empty", vec![assignment(0, &[])])],
+    )?;
+    let only = ask::create_topics(vec![plain("only")]).with_validate_only(true);
+    pair.ask_except("validated only", 7, &only, CONFIGS)?;
+    pair.ask_except("validated only, again", 7, &only, CONFIGS)?;
+    for version in 2..=6 {
+        let request = ask::create_topics(vec![plain("plain"), plain(&format!("v{version}"))]);
+        pair.ask_except("one there, one not", version, &request, CONFIGS)?;
     }
-    both.ask("create twice at once", 7..=7, own, |_| {
-        create(vec![topic("twice"), topic("twice")])
-    })
+    pair.verdict()
 }
 
-fn growth(both: &mut Both) -> Result<()> {
-    let grow = |text: &str, count| {
+#[test]
+fn create_partitions() -> Result<()> {
+    let mut pair = Pair::start()?;
+    pair.both(|wire| wire.create_topic("grown", 3, &[]))?;
+    let grow = |name: &str, count| {
         CreatePartitionsTopic::default()
-            .with_name(name(text))
+            .with_name(ask::topic(name))
             .with_count(count)
             .with_assignments(None)
     };
     let to = |brokers: &[i32]| {
-        CreatePartitionsAssignment::default()
-            .with_broker_ids(brokers.iter().copied().map(BrokerId).collect())
+        let brokers = brokers.iter().copied().map(BrokerId).collect();
+        CreatePartitionsAssignment::default().with_broker_ids(brokers)
     };
-    for (question, topics) in [
-        ("more", vec![grow("made-2", 3)]),
-        ("as many", vec![grow("made-3", 2)]),
-        ("fewer", vec![grow("made-3", 1)]),
-        ("negative", vec![grow("made-3", -1)]),
-        ("unknown", vec![grow("unknown", 3)]),
-        ("twice", vec![grow("made-3", 3), grow("made-3", 4)]),
+    let questions = [
+        ("fewer", grow("grown", 2)),
+        ("as many", grow("grown", 3)),
+        ("none", grow("grown", 0)),
+        ("of an unknown topic", grow("unknown", 4)),
         (
             "too few assignments",
-            vec![grow("made-3", 4).with_assignments(Some(vec![to(&[1])]))],
+            grow("grown", 5).with_assignments(Some(vec![to(&[1])])),
         ),
         (
-            "other broker",
-            vec![grow("made-3", 3).with_assignments(Some(vec![to(&[2])]))],
+            "assigned to nobody",
+            grow("grown", 4).with_assignments(Some(vec![to(&[9])])),
         ),
         (
             "assigned",
-            vec![grow("made-3", 3).with_assignments(Some(vec![to(&[1])]))],
+            grow("grown", 4).with_assignments(Some(vec![to(&[1])])),
         ),
-    ] {
-        let question = format!("grow: {question}");
-        both.ask(&question, 3..=3, &[], |_| {
-            CreatePartitionsRequest::default()
-                .with_topics(topics.clone())
-                .with_timeout_ms(10_000)
-        })?;
+        ("more", grow("grown", 6)),
+    ];
+    for (question, topic) in questions {
+        let request = CreatePartitionsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(30_000);
+        pair.ask(question, 3, &request.clone().with_validate_only(true))?;
+        pair.ask(question, 3, &request)?;
     }
-    both.ask("grow only to validate", 0..=3, &[], |_| {
-        CreatePartitionsRequest::default()
-            .with_topics(vec![grow("made-4", 9)])
-            .with_validate_only(true)
-            .with_timeout_ms(10_000)
-    })
-}
-
-fn metadata(both: &mut Both) -> Result<()> {
-    let named = |texts: &[&str]| {
-        let topics = texts
-            .iter()
-            .map(|text| MetadataRequestTopic::default().with_name(Some(name(text))));
-        MetadataRequest::default()
-            .with_topics(Some(topics.collect()))
-            .with_allow_auto_topic_creation(false)
-    };
-    // Kafka gives them in no order.
-    let order = &["partition_index"];
-    both.ask("metadata: known", 4..=13, order, |_| named(&["made-2"]))?;
-    both.ask("metadata: v0-3 create by themselves", 0..=3, order, |_| {
-        named(&["made-2"]).with_allow_auto_topic_creation(true)
-    })?;
-    both.ask("metadata: nothing", 4..=13, &[], |_| named(&[]))?;
-    both.ask("metadata: unknown", 4..=13, &[], |_| named(&["unknown"]))?;
-    both.ask("metadata: illegal", 4..=13, &[], |_| named(&["a b"]))?;
-    both.ask("metadata: illegal, to be made", 4..=13, &[], |_| {
-        named(&["a b"]).with_allow_auto_topic_creation(true)
-    })?;
-    both.ask("metadata: operations", 8..=13, order, |version| {
-        named(&["made-2"])
-            .with_include_topic_authorized_operations(true)
-            .with_include_cluster_authorized_operations(version <= 10)
-    })?;
-    let by_id = |id: u128, text: Option<&str>| {
-        let topic = MetadataRequestTopic::default()
-            .with_topic_id(Uuid::from_u128(id))
-            .with_name(text.map(name));
-        MetadataRequest::default().with_topics(Some(vec![topic]))
-    };
-    both.ask("metadata: unknown id", 12..=13, &[], |_| by_id(77, None))?;
-    both.ask("metadata: id and name", 10..=13, &[], |_| {
-        by_id(77, Some("made-2"))
-    })
-}
-
-fn descriptions(both: &mut Both) -> Result<()> {
-    let pages = |texts: &[&str], limit, cursor: Option<(&str, i32)>| {
-        let topics = texts.iter();
-        let topics = topics.map(|text| TopicRequest::default().with_name(name(text)));
-        DescribeTopicPartitionsRequest::default()
-            .with_topics(topics.collect())
-            .with_response_partition_limit(limit)
-            .with_cursor(cursor.map(|(topic, partition)| {
-                Cursor::default()
-                    .with_topic_name(name(topic))
-                    .with_partition_index(partition)
-            }))
-    };
-    let all = &["made-2", "made-3", "made-4"][..];
-    // Kafka leaves these null until a replica has been lost.
-    let own = &["eligible_leader_replicas", "last_known_elr"];
-    for (question, texts, limit, cursor) in [
-        ("all of them", all, 2000, None),
-        ("two partitions", all, 2, None),
-        ("four partitions", all, 4, None),
-        ("from a cursor", all, 3, Some(("made-3", 1))),
-        ("past the end", all, 3, Some(("made-3", 50))),
-        ("a cursor elsewhere", all, 3, Some(("made-9", 0))),
-        ("a negative cursor", all, 3, Some(("made-3", -1))),
-        ("no limit", all, 0, None),
-        ("unknown", &["unknown", "made-2", "a b"], 2000, None),
-    ] {
-        let question = format!("describe partitions: {question}");
-        both.ask(&question, 0..=0, own, |_| pages(texts, limit, cursor))?;
-    }
-    for kind in [1, 2, 3] {
-        both.ask("describe cluster", 1..=2, &[], |_| {
-            DescribeClusterRequest::default()
-                .with_endpoint_type(kind)
-                .with_include_cluster_authorized_operations(true)
-        })?;
-    }
-    both.ask("describe cluster", 0..=0, &[], |_| {
-        DescribeClusterRequest::default()
-    })?;
-    let dirs = ["log_dir", "total_bytes", "usable_bytes"];
-    for (question, text) in [("known", "made-2"), ("unknown", "unknown")] {
-        let question = format!("log directories: {question}");
-        both.ask(&question, 1..=4, &dirs, |_| {
-            let topic = DescribableLogDirTopic::default()
-                .with_topic(name(text))
-                .with_partitions(vec![1]);
-            DescribeLogDirsRequest::default().with_topics(Some(vec![topic]))
-        })?;
-    }
-    both.ask("config resources", 0..=0, &[], |_| {
-        ListConfigResourcesRequest::default()
-    })?;
-    for kind in [4, 8, 16, 32, 64] {
-        let question = format!("config resources of type {kind}");
-        both.ask(&question, 1..=1, &[], |_| {
-            ListConfigResourcesRequest::default().with_resource_types(vec![kind])
-        })?;
-    }
-    Ok(())
-}
-
-fn deletions(both: &mut Both) -> Result<()> {
-    let by_name = |texts: &[&str]| {
-        let names = texts.iter().map(|text| name(text));
-        DeleteTopicsRequest::default()
-            .with_topic_names(names.collect())
-            .with_timeout_ms(10_000)
-    };
-    both.ask("delete: unknown", 1..=5, &[], |_| by_name(&["unknown"]))?;
-    both.ask("delete: twice", 1..=5, &[], |_| {
-        by_name(&["made-7", "made-7"])
-    })?;
-    both.ask("delete", 2..=5, &[], |version| {
-        by_name(&[&format!("made-{version}")])
-    })?;
-    let state = |text: Option<&str>, id: u128| {
-        DeleteTopicState::default()
-            .with_name(text.map(name))
-            .with_topic_id(Uuid::from_u128(id))
-    };
-    for (question, states) in [
-        ("by unknown id", vec![state(None, 77)]),
-        ("by id twice", vec![state(None, 77), state(None, 77)]),
-        ("by name and id", vec![state(Some("made-7"), 77)]),
-        ("by nothing", vec![state(None, 0)]),
-        ("by name", vec![state(Some("made-7"), 0)]),
-        ("again", vec![state(Some("made-7"), 0)]),
-    ] {
-        let question = format!("delete: {question}");
-        both.ask(&question, 6..=6, &[], |_| {
-            DeleteTopicsRequest::default()
-                .with_topics(states.clone())
-                .with_timeout_ms(10_000)
-        })?;
-    }
-    Ok(())
+    let twice = CreatePartitionsRequest::default()
+        .with_topics(vec![grow("grown", 7), grow("grown", 8)])
+        .with_timeout_ms(30_000);
+    pair.ask("a topic twice", 3, &twice)?;
+    pair.verdict()
 }
 
 #[test]
-fn topics_are_made_described_grown_and_deleted_alike() -> Result<()> {
-    let mut both = Both::start(&Options::default())?;
-    // Something for names to collide with.
-    both.ask("create", 7..=7, &["configs"], |_| {
-        create(vec![topic("made.x.")])
+fn delete_topics() -> Result<()> {
+    let mut pair = Pair::start()?;
+    pair.both(|wire| wire.create_topic("doomed", 1, &[]))?;
+    let delete = |topics| {
+        DeleteTopicsRequest::default()
+            .with_topics(topics)
+            .with_timeout_ms(30_000)
+    };
+    let named = |name: &str| DeleteTopicState::default().with_name(Some(ask::topic(name)));
+    let by_id = |id| {
+        DeleteTopicState::default()
+            .with_name(None)
+            .with_topic_id(id)
+    };
+    let unknown = Uuid::from_u128(0x00ab_cdef);
+    pair.ask("an unknown name", 6, &delete(vec![named("unknown")]))?;
+    pair.ask("an unknown id", 6, &delete(vec![by_id(unknown)]))?;
+    pair.ask("neither", 6, &delete(vec![by_id(Uuid::nil())]))?;
+    pair.ask(
+        "both",
+        6,
+        &delete(vec![named("doomed").with_topic_id(unknown)]),
+    )?;
+    pair.ask("twice", 6, &delete(vec![named("doomed"), named("doomed")]))?;
+    pair.ask("once", 6, &delete(vec![named("doomed")]))?;
+    let old = DeleteTopicsRequest::default()
+        .with_topic_names(vec![ask::topic("unknown")])
+        .with_timeout_ms(30_000);
+    pair.ask("an unknown name, older", 3, &old)?;
+    pair.verdict()
+}
+
+#[test]
+fn delete_records() -> Result<()> {
+    let mut pair = Pair::start()?;
+    pair.both(|wire| {
+        wire.create_topic("cut", 1, &[])?;
+        wire.create_topic("kept", 1, &[("cleanup.policy", "compact")])?;
+        wire.produce("cut", Batch::of(&["a", "b", "c", "d"]).bytes())
     })?;
-    creations(&mut both)?;
-    growth(&mut both)?;
-    metadata(&mut both)?;
-    descriptions(&mut both)?;
-    deletions(&mut both)?;
-    both.agreed()
+    let cut = |name: &str, partition, offset| {
+        let partition = DeleteRecordsPartition::default()
+            .with_partition_index(partition)
+            .with_offset(offset);
+        let topic = DeleteRecordsTopic::default()
+            .with_name(ask::topic(name))
+            .with_partitions(vec![partition]);
+        DeleteRecordsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(30_000)
+    };
+    pair.ask("beyond the end", 2, &cut("cut", 0, 5))?;
+    pair.ask("a wrong offset", 2, &cut("cut", 0, -5))?;
+    pair.ask("in the middle of a batch", 2, &cut("cut", 0, 2))?;
+    pair.ask("before the start", 2, &cut("cut", 0, 1))?;
+    pair.ask("up to the high watermark", 2, &cut("cut", 0, -1))?;
+    pair.ask("an unknown topic", 2, &cut("unknown", 0, 0))?;
+    pair.ask("an unknown partition", 2, &cut("cut", 7, 0))?;
+    pair.ask("a compacted topic", 2, &cut("kept", 0, 0))?;
+    pair.verdict()
+}
+
+#[test]
+fn describe_topic_partitions() -> Result<()> {
+    let mut pair = Pair::start()?;
+    pair.both(|wire| {
+        wire.create_topic("one", 3, &[])?;
+        wire.create_topic("two", 3, &[])
+    })?;
+    let describe = |names: &[&str], limit, cursor: Option<(&str, i32)>| {
+        let names = names
+            .iter()
+            .map(|name| TopicRequest::default().with_name(ask::topic(name)));
+        let cursor = cursor.map(|(name, partition)| {
+            Cursor::default()
+                .with_topic_name(ask::topic(name))
+                .with_partition_index(partition)
+        });
+        DescribeTopicPartitionsRequest::default()
+            .with_topics(names.collect())
+            .with_response_partition_limit(limit)
+            .with_cursor(cursor)
+    };
+    pair.ask("two topics", 0, &describe(&["two", "one"], 2_000, None))?;
+    pair.ask("all", 0, &describe(&[], 2_000, None))?;
+    pair.ask("a limit", 0, &describe(&["one", "two"], 4, None))?;
+    pair.ask(
+        "a cursor",
+        0,
+        &describe(&["one", "two"], 4, Some(("two", 1))),
+    )?;
+    pair.ask(
+        "a cursor to an unknown topic",
+        0,
+        &describe(&["one", "two"], 4, Some(("oz", 1))),
+    )?;
+    pair.ask(
+        "a cursor beyond",
+        0,
+        &describe(&["one"], 4, Some(("one", 99))),
+    )?;
+    pair.ask(
+        "a negative cursor",
+        0,
+        &describe(&["one"], 4, Some(("one", -1))),
+    )?;
+    pair.ask(
+        "an unknown topic",
+        0,
+        &describe(&["unknown", "one"], 2_000, None),
+    )?;
+    pair.ask("an illegal name", 0, &describe(&["not legal"], 2_000, None))?;
+    pair.ask("a topic twice", 0, &describe(&["one", "one"], 2_000, None))?;
+    pair.ask("no limit", 0, &describe(&["one", "two"], 0, None))?;
+    pair.verdict()
 }

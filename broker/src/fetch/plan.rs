@@ -125,6 +125,10 @@ impl Plan {
             diverging: None,
             records: Bytes::new(),
         };
+        if wanted.last_fetched_epoch > LEADER_EPOCH {
+            // Records of an epoch that is yet to come were never here (UnifiedLog.read).
+            return Answer::error(ErrorCode::OffsetOutOfRange);
+        }
         if wanted.last_fetched_epoch >= 0 {
             answer.diverging = diverging(wanted, partition);
             if answer.diverging.is_some() {

@@ -94,6 +94,10 @@ fn answer(
 fn entries(context: &Context, kind: i8, name: &str) -> Result<Vec<Entry>, TopicError> {
     let topics = &context.broker.topics;
     let settings = topics.settings();
+    if kind == 2 && name.is_empty() {
+        // Only an alteration of it would be a request of the wrong kind.
+        return Err(TopicError::Name("the empty name".to_owned()));
+    }
     Ok(match Resource::of(kind, name, &settings)? {
         Resource::Topic(name) => {
             let topic = topics.get(&name).ok_or(TopicError::Unknown)?;

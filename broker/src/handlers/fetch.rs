@@ -51,6 +51,7 @@ impl Api for Fetch {
                 .unwrap_or(0)
                 .min(limits.max_bytes),
         };
+        let read_committed = limits.read_committed;
         drop(request);
         let found: Vec<_> = step
             .wanted
@@ -63,7 +64,7 @@ impl Api for Fetch {
             plan = warm(plan).await;
         }
         count(&found, &plan);
-        respond(&context, &step, plan)
+        respond(&context, &step, plan, read_committed)
     }
 }
 
@@ -166,7 +167,12 @@ fn count(found: &[Found], plan: &Plan) {
     }
 }
 
-fn respond(context: &Context, step: &SessionStep, plan: Plan) -> Reply<FetchResponse> {
+fn respond(
+    context: &Context,
+    step: &SessionStep,
+    plan: Plan,
+    read_committed: bool,
+) -> Reply<FetchResponse> {
     let mut session_id = 0;
     let heard = match &step.session {
         Some(session) => {
@@ -191,7 +197,7 @@ fn respond(context: &Context, step: &SessionStep, plan: Plan) -> Reply<FetchResp
         if !answer.records.is_empty() {
             shared.push(answer.records.clone());
         }
-        let data = partition_data(context, wanted, answer);
+        let data = partition_data(context, wanted, answer, read_committed);
         match responses.last_mut() {
             Some(last) if last.topic_id == wanted.topic_id && *last.topic == *wanted.topic => {
                 last.partitions.push(data);
@@ -211,14 +217,26 @@ fn respond(context: &Context, step: &SessionStep, plan: Plan) -> Reply<FetchResp
     Reply::Records(response, shared)
 }
 
-fn partition_data(context: &Context, wanted: &Wanted, answer: Answer) -> PartitionData {
+fn partition_data(
+    context: &Context,
+    wanted: &Wanted,
+    answer: Answer,
+    read_committed: bool,
+) -> PartitionData {
+    // None aborted is an empty list to who reads committed, and null to who reads all (KIP-98).
+    // Apache Kafka lists none for what is not there, too.
+    let missing = matches!(
+        answer.error,
+        Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
+    );
+    let lists_aborted = read_committed || missing;
     let mut data = PartitionData::default()
         .with_partition_index(wanted.partition)
         .with_error_code(answer.error.map_or(NONE, |error| context.error(error)))
         .with_high_watermark(answer.high_watermark)
         .with_last_stable_offset(answer.last_stable_offset)
         .with_log_start_offset(answer.log_start_offset)
-        .with_aborted_transactions(None)
+        .with_aborted_transactions(lists_aborted.then(Vec::new))
         .with_preferred_read_replica(BrokerId(-1))
         .with_records(Some(answer.records));
     if let Some(end) = answer.diverging {

@@ -114,7 +114,9 @@ fn append(
     let records = data.records.as_deref().unwrap_or_default();
     let recompressed = recompress(&topic.config(), records)?;
     let records = recompressed.as_deref().unwrap_or(records);
-    let appended = partition.append(records, Origin::Client)?;
+    let appended = partition
+        .append(records, Origin::Client)
+        .map_err(|error| Refusal::of_log(error, &partition))?;
     if !appended.duplicate {
         let count = (appended.last_offset - appended.base_offset + 1) as u64;
         topic.metrics.appended(count, records.len() as u64);
@@ -133,6 +135,7 @@ struct Refusal {
     code: ErrorCode,
     message: Option<String>,
     records: Vec<(usize, String)>,
+    log_start_offset: i64,
 }
 
 impl Refusal {
@@ -141,6 +144,28 @@ impl Refusal {
             code,
             message: None,
             records: Vec::new(),
+            log_start_offset: -1,
+        }
+    }
+
+    /// The refusal of a partition that looked into the batch: it tells its log start too, as Apache
+    /// Kafka does for what it learns only then (`ReplicaManager.appendToLocalLog`).
+    fn of_log(error: AppendError, partition: &Partition) -> Self {
+        let looked_into = matches!(
+            error,
+            AppendError::MissingKey { .. }
+                | AppendError::Timestamp { .. }
+                | AppendError::OutOfOrderSequence { .. }
+                | AppendError::FencedProducer { .. }
+        );
+        let log_start_offset = if looked_into {
+            partition.log.start_offset()
+        } else {
+            -1
+        };
+        Self {
+            log_start_offset,
+            ..Self::from(error)
         }
     }
 
@@ -155,7 +180,7 @@ impl Refusal {
             .with_error_code(context.error(self.code))
             .with_base_offset(-1)
             .with_log_append_time_ms(-1)
-            .with_log_start_offset(-1)
+            .with_log_start_offset(self.log_start_offset)
             .with_record_errors(records.collect())
             .with_error_message(self.message.map(|text| error::message(&text)))
     }
@@ -185,6 +210,7 @@ impl From<AppendError> for Refusal {
             code,
             message,
             records,
+            log_start_offset: -1,
         }
     }
 }
