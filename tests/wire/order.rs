@@ -2,7 +2,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use harness::{Batch, Broker, Options, ask, unique};
+use bytes::{BufMut, BytesMut};
+use harness::{Batch, Broker, Options, ask, unique, wire};
 use kafka_protocol::messages::{
     ApiVersionsRequest, FetchRequest, HeartbeatRequest, ProduceRequest,
 };
@@ -46,5 +47,62 @@ fn replies_overtake_no_parked_fetch() -> Result<()> {
     ensure!(base_offset == 1, "{second:?}");
     let high_watermark = fetched.responses[0].partitions[0].high_watermark;
     ensure!(high_watermark == 2, "{fetched:?}");
+    Ok(())
+}
+
+/// Requests of one write, each behind its size.
+fn framed(frames: impl IntoIterator<Item = bytes::Bytes>) -> Result<BytesMut> {
+    let mut all = BytesMut::new();
+    for frame in frames {
+        all.put_i32(i32::try_from(frame.len())?);
+        all.put_slice(&frame);
+    }
+    Ok(all)
+}
+
+#[test]
+fn more_requests_than_may_run_are_all_answered() -> Result<()> {
+    let broker = Broker::start(Options::default().set("max.requests.in.flight", "4"))?;
+    let mut wire = broker.wire()?;
+    let topic = unique("many");
+    wire.create_topic(&topic, 1, &[])?;
+    let parked = ask::fetch(&topic, 0).with_max_wait_ms(50);
+    let mut frames = Vec::new();
+    for id in 0..60 {
+        frames.push(match id % 10 {
+            0 => wire::encode(12, id, &parked)?,
+            _ => wire::encode(0, id, &ApiVersionsRequest::default())?,
+        });
+    }
+    wire.send_raw(&framed(frames)?)?;
+    for id in 0..60 {
+        let answered = match id % 10 {
+            0 => wire.receive::<FetchRequest>(12)?.0,
+            _ => wire.receive::<ApiVersionsRequest>(0)?.0,
+        };
+        assert_eq!(answered, id);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_request_waits_for_the_budget_that_the_one_before_it_holds() -> Result<()> {
+    let limit = (1 << 20).to_string();
+    let options = Options::default()
+        .set("queued.max.request.bytes", &limit)
+        .set("socket.request.max.bytes", &limit);
+    let broker = Broker::start(options)?;
+    let mut wire = broker.wire()?;
+    let topic = unique("budget");
+    wire.create_topic(&topic, 1, &[])?;
+    let large = "x".repeat(700_000);
+    let produce = ask::produce(&topic, Batch::of(&[&large]).bytes());
+    let frames = (0..10).map(|id| wire::encode(9, id, &produce));
+    wire.send_raw(&framed(frames.collect::<Result<Vec<_>>>()?)?)?;
+    for id in 0..10 {
+        let (answered, response) = wire.receive::<ProduceRequest>(9)?;
+        let answer = &response.responses[0].partition_responses[0];
+        assert_eq!((answered, answer.base_offset), (id, i64::from(id)));
+    }
     Ok(())
 }

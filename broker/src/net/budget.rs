@@ -1,4 +1,5 @@
 //! How many bytes of requests may be in flight, over all connections.
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,6 +14,28 @@ pub struct Budget {
     total: u32,
 }
 
+/// What somebody holds of the budget; dropping it gives it back.
+#[derive(Debug, Default)]
+pub struct Share(Option<OwnedSemaphorePermit>);
+
+/// A share that is waited for. Dropping it gives up the place in the queue.
+pub type More = Pin<Box<dyn Future<Output = Share> + Send>>;
+
+impl Share {
+    /// Adds another share of the same budget.
+    pub fn add(&mut self, more: Share) {
+        match (&mut self.0, more.0) {
+            (Some(held), Some(more)) => held.merge(more),
+            (held, more) => *held = held.take().or(more),
+        }
+    }
+
+    fn units(&self) -> u32 {
+        let units = self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        u32::try_from(units).unwrap_or(u32::MAX)
+    }
+}
+
 impl Budget {
     /// A budget of `bytes`, rounded up to whole KiB.
     pub fn new(bytes: usize) -> Self {
@@ -25,17 +48,21 @@ impl Budget {
         }
     }
 
-    /// Waits until a frame of `bytes` fits. A frame larger than the whole budget takes all of it.
-    pub async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = self.units_of(bytes);
-        Arc::clone(&self.units).acquire_many_owned(units).await.ok()
-    }
-
-    /// Like [`Self::take`], but gives up at once when the budget is used up.
-    pub fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.units)
-            .try_acquire_many_owned(self.units_of(bytes))
-            .ok()
+    /// Makes `share` cover `bytes`, or all of the budget if they are more than that. If so much is
+    /// not left now, gives what has to be waited for and added.
+    pub fn raise(&self, share: &mut Share, bytes: usize) -> Option<More> {
+        let missing = self.units_of(bytes).saturating_sub(share.units());
+        if missing == 0 {
+            return None;
+        }
+        let units = Arc::clone(&self.units);
+        if let Ok(more) = Arc::clone(&units).try_acquire_many_owned(missing) {
+            share.add(Share(Some(more)));
+            return None;
+        }
+        // The semaphore is never closed, so there is no error to tell of.
+        let more = async move { Share(units.acquire_many_owned(missing).await.ok()) };
+        Some(Box::pin(more))
     }
 
     /// Bytes that are taken, in whole units.
@@ -57,9 +84,24 @@ mod tests {
     #[tokio::test]
     async fn an_oversized_frame_takes_all_and_no_more() {
         let budget = Budget::new(10 * UNIT);
-        let all = budget.take(1 << 40).await.unwrap();
-        assert!(budget.try_take(1).is_none());
+        let mut all = Share::default();
+        assert!(budget.raise(&mut all, 1 << 40).is_none());
+        let mut one = Share::default();
+        let lacking = budget.raise(&mut one, 1).expect("nothing is left");
         drop(all);
-        assert!(budget.try_take(1).is_some());
+        one.add(lacking.await);
+        assert_eq!(budget.used_bytes(), UNIT);
+    }
+
+    #[test]
+    fn a_share_grows_by_what_it_lacks() {
+        let budget = Budget::new(10 * UNIT);
+        let mut share = Share::default();
+        for (bytes, used) in [(1, 1), (UNIT, 1), (3 * UNIT, 3), (UNIT, 3)] {
+            assert!(budget.raise(&mut share, bytes).is_none());
+            assert_eq!(budget.used_bytes(), used * UNIT);
+        }
+        drop(share);
+        assert_eq!(budget.used_bytes(), 0);
     }
 }

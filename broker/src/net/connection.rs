@@ -13,11 +13,12 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::stream::{FuturesOrdered, Stream};
 use protocol::messages::ApiKey;
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
+use super::budget::{More, Share};
 use super::outgoing::Outgoing;
 use crate::broker::Broker;
 use crate::client_info::ClientInfo;
@@ -36,8 +37,11 @@ const UNSENT_BYTES: usize = 4 << 20;
 const LINGER: Duration = Duration::from_millis(250);
 /// Long enough to stand for no limit, short enough for a timer.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Bytes of a frame that must be there before its size is judged: size and API key.
-const JUDGED: usize = 6;
+/// Buffers up to this are not counted against the budget before their frame is whole.
+const UNCOUNTED: usize = 16 << 10;
+/// How long half a frame waits for its share of the budget. Whoever is given up gives back what he
+/// holds, so that halves of frames do not wait for each other for ever.
+const BUDGET_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a connection ended, other than by its client closing it.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +109,12 @@ struct Busy<'a> {
     outgoing: Outgoing,
     end_of_input: bool,
     read_size: usize,
+    /// Covers the frame at the head of `incoming`.
+    share: Share,
+    /// What `share` lacks; nothing is read or started before it is there.
+    lacking: Option<More>,
+    /// When the frame at the head of `incoming` has to be whole.
+    frame_due: Option<Instant>,
 }
 
 impl<'a> Busy<'a> {
@@ -118,6 +128,9 @@ impl<'a> Busy<'a> {
             outgoing: Outgoing::default(),
             end_of_input: false,
             read_size: FIRST_READ,
+            share: Share::default(),
+            lacking: None,
+            frame_due: None,
         }
     }
 
@@ -131,6 +144,10 @@ impl<'a> Busy<'a> {
             self.start_frames().await?;
             self.collect_replies().await?;
             self.outgoing.write_to(self.stream)?;
+            if self.lacking.is_none() && self.has_room() && self.whole_frame()?.is_some() {
+                // It came long ago, and replies have only now made room for it.
+                continue;
+            }
             let stop = *stopping.borrow();
             let unanswered = !self.running.is_empty() || self.outgoing.bytes() > 0;
             if self.end_of_input && self.outgoing.bytes() == 0 {
@@ -141,34 +158,55 @@ impl<'a> Busy<'a> {
                 return Ok(Quiet::Closed);
             }
             let quiet = !unanswered && self.incoming.is_empty();
-            let patience = if quiet { LINGER } else { idle_limit };
             if quiet {
                 self.incoming = BytesMut::new();
+                self.share = Share::default();
             }
-            let Some(interest) = self.interest(stop) else {
-                let reply = next(&mut self.running).await;
-                self.take(reply)?;
-                continue;
-            };
+            let until = self.give_up_at(quiet, idle_limit);
+            let interest = self.interest(stop);
             tokio::select! {
                 biased;
                 reply = next(&mut self.running), if !self.running.is_empty() => self.take(reply)?,
-                ready = self.stream.ready(interest) => {
-                    if ready?.is_readable() && interest.is_readable() {
+                ready = ready(self.stream, interest) => {
+                    if ready?.is_readable() && interest.is_some_and(Interest::is_readable) {
                         self.read()?;
                     }
                 }
+                more = granted(&mut self.lacking) => {
+                    self.lacking = None;
+                    self.share.add(more);
+                }
                 _ = stopping.wait_for(|stop| *stop), if !stop => {}
-                () = tokio::time::sleep(patience), if self.running.is_empty() => {
+                () = tokio::time::sleep_until(until), if self.running.is_empty() => {
                     return Ok(if quiet { Quiet::Idle } else { Quiet::Closed });
                 }
             }
         }
     }
 
+    /// When to stop waiting for something to happen.
+    fn give_up_at(&mut self, quiet: bool, idle_limit: Duration) -> Instant {
+        let now = Instant::now();
+        if self.incoming.is_empty() {
+            self.frame_due = None;
+        }
+        if quiet {
+            return now + LINGER;
+        }
+        let mut until = now + idle_limit;
+        if !self.incoming.is_empty() && self.has_room() {
+            // Byte by byte is too slow, however regular.
+            until = *self.frame_due.get_or_insert(until);
+        }
+        if self.lacking.is_some() {
+            until = until.min(now + BUDGET_PATIENCE);
+        }
+        until
+    }
+
     /// What the socket should be watched for; `None` if only replies can bring progress.
     fn interest(&self, stop: bool) -> Option<Interest> {
-        let may_read = !stop && !self.end_of_input && self.has_room();
+        let may_read = !stop && !self.end_of_input && self.has_room() && self.lacking.is_none();
         match (may_read, self.outgoing.bytes() > 0) {
             (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
             (true, false) => Some(Interest::READABLE),
@@ -188,6 +226,10 @@ impl<'a> Busy<'a> {
             .frame_size()?
             .map(|size| size.saturating_sub(self.incoming.len()));
         let wanted = missing.unwrap_or(0).min(READ_AHEAD).max(self.read_size);
+        let grown = self.incoming.len() + wanted;
+        if grown > UNCOUNTED && !self.covers(grown) {
+            return Ok(());
+        }
         self.incoming.reserve(wanted);
         match self.stream.try_read_buf(&mut self.incoming) {
             Ok(0) => self.end_of_input = true,
@@ -232,22 +274,31 @@ impl<'a> Busy<'a> {
         }
     }
 
+    /// Bytes of the frame at the head of the buffer, if all of them are there.
+    fn whole_frame(&self) -> Result<Option<usize>, Ended> {
+        let size = self.frame_size()?;
+        Ok(size.filter(|size| self.incoming.len() >= *size))
+    }
+
+    /// Whether the share covers so many bytes; if it does not, it will when `lacking` has come.
+    fn covers(&mut self, bytes: usize) -> bool {
+        self.lacking = self.broker.budget.raise(&mut self.share, bytes);
+        self.lacking.is_none()
+    }
+
     /// Starts every whole frame in the buffer, as far as there is room.
     async fn start_frames(&mut self) -> Result<(), Ended> {
-        while self.has_room() && self.incoming.len() >= JUDGED {
-            let Some(size) = self.frame_size()? else {
+        while self.lacking.is_none() && self.has_room() {
+            let Some(size) = self.whole_frame()? else {
                 return Ok(());
             };
-            if self.incoming.len() < size {
+            if !self.covers(size) {
                 return Ok(());
             }
-            let budget = &self.broker.budget;
-            let share = match budget.try_take(size) {
-                Some(share) => Some(share),
-                None => budget.take(size).await,
-            };
             let mut frame = self.incoming.split_to(size).freeze();
             frame.advance(4);
+            self.frame_due = None;
+            let share = std::mem::take(&mut self.share);
             self.start(frame, share).await?;
         }
         Ok(())
@@ -255,11 +306,7 @@ impl<'a> Busy<'a> {
 
     /// Starts one request. It is polled once right here, so that requests take effect in the order
     /// in which they came, and a reply that is ready costs no place in the queue.
-    async fn start(
-        &mut self,
-        frame: Bytes,
-        share: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), Ended> {
+    async fn start(&mut self, frame: Bytes, share: Share) -> Result<(), Ended> {
         let mut running = dispatch(self.broker, self.client, frame)?;
         let first = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
@@ -315,4 +362,20 @@ impl<'a> Busy<'a> {
 
 async fn next(running: &mut FuturesOrdered<Running>) -> Option<Result<Outcome, DispatchError>> {
     std::future::poll_fn(|cx| Pin::new(&mut *running).poll_next(cx)).await
+}
+
+/// Waits for what `interest` says, if it says anything.
+async fn ready(stream: &TcpStream, interest: Option<Interest>) -> io::Result<Ready> {
+    match interest {
+        Some(interest) => stream.ready(interest).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a share of the budget, if one is lacking.
+async fn granted(lacking: &mut Option<More>) -> Share {
+    match lacking {
+        Some(more) => more.await,
+        None => std::future::pending().await,
+    }
 }
