@@ -74,6 +74,9 @@ impl Partition {
             if now.flushed > last_offset {
                 return Ok(());
             }
+            if now.deleted {
+                return Err(AppendError::Closed);
+            }
             if durability.changed().await.is_err() {
                 return Err(AppendError::Closed);
             }
@@ -106,7 +109,12 @@ impl Partition {
         self.signals.waiters.register(wake)
     }
 
-    /// Wakes everyone who waits: the partition was deleted or its log start offset moved.
+    /// Answers everyone who waits, for records or for the disk: the partition was deleted.
+    pub fn deleted(&self) {
+        self.signals.deleted();
+    }
+
+    /// Wakes everyone who waits: the log start offset moved.
     pub fn wake(&self) {
         self.signals.waiters.wake();
     }

@@ -34,7 +34,7 @@ impl Topics {
         self.remove(&topic);
         let finished = self.finish_deletion(&mut store, &name);
         for partition in topic.partitions().iter() {
-            partition.wake();
+            partition.deleted();
         }
         info!(topic = name, "deleted");
         if let Err(error) = finished {

@@ -473,3 +473,23 @@ async fn no_producer_id_is_given_out_twice() {
     }
     place.assert_state_is_replay();
 }
+
+#[tokio::test]
+async fn whoever_waits_for_the_disk_is_answered_when_the_topic_is_deleted() {
+    let place = Place::new();
+    place.create("events", 1).unwrap();
+    let topic = place.topics().get("events").unwrap();
+    let partition = topic.partition(0).unwrap();
+    // No flush gets that far.
+    let waiting = tokio::spawn(async move { partition.durable(i64::MAX - 1).await });
+    tokio::task::yield_now().await;
+    place
+        .topics()
+        .delete(|topics| topics.get("events").ok_or(TopicError::Unknown))
+        .unwrap();
+    let answer = waiting.await.unwrap();
+    assert!(
+        matches!(answer, Err(storage::AppendError::Closed)),
+        "{answer:?}"
+    );
+}

@@ -11,6 +11,8 @@ pub struct Durability {
     pub flushed: i64,
     /// A flush failed; no more will come.
     pub poisoned: bool,
+    /// The partition was deleted; no more will come.
+    pub deleted: bool,
 }
 
 /// Where the log reports to and where the broker waits.
@@ -27,11 +29,18 @@ impl Signals {
         let durability = watch::Sender::new(Durability {
             flushed,
             poisoned: false,
+            deleted: false,
         });
         Self {
             durability,
             waiters: Waiters::default(),
         }
+    }
+
+    /// The partition was deleted: nobody need wait any longer.
+    pub fn deleted(&self) {
+        self.durability.send_modify(|now| now.deleted = true);
+        self.waiters.wake();
     }
 
     /// A view of how far the log is on disk.
