@@ -5,5 +5,5 @@ mod plan;
 mod session;
 
 pub use delayed::{Patience, wait_for};
-pub use plan::{Answer, Found, Limits, Plan, Wanted, epoch_error, read_error};
+pub use plan::{Answer, Asked, Found, Limits, Plan, Wanted, epoch_error, read_error};
 pub use session::{SessionStep, Sessions};

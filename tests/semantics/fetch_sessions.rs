@@ -7,6 +7,7 @@ use kafka_protocol::messages::fetch_request::ForgottenTopic;
 
 const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
 const INVALID_FETCH_SESSION_EPOCH: i16 = 71;
+const FETCH_SESSION_TOPIC_ID_ERROR: i16 = 106;
 
 /// A broker, a topic with three partitions of which 0 has a record, and a session over all three.
 struct Session {
@@ -122,5 +123,14 @@ fn a_final_epoch_closes_the_session() -> Result<()> {
     assert_eq!(session.wire.call(12, &closing)?.session_id, 0);
     let after = session.wire.call(12, &session.incremental(1))?;
     assert_eq!(after.error_code, FETCH_SESSION_ID_NOT_FOUND);
+    Ok(())
+}
+
+#[test]
+fn a_session_by_names_cannot_go_on_by_ids() -> Result<()> {
+    let mut session = Session::open()?;
+    let request = session.incremental(1);
+    let response = session.wire.call(13, &request)?;
+    assert_eq!(response.error_code, FETCH_SESSION_TOPIC_ID_ERROR);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::plan::{Found, Limits, Plan, Wanted};
+use super::plan::{Asked, Found, Limits, Plan};
 
 /// How long and for how much a fetch waits.
 #[derive(Debug, Clone, Copy)]
@@ -18,13 +18,12 @@ pub struct Patience {
 
 /// Reads until there are `min_bytes`, an error, or the time is up; then gives the last look.
 pub async fn wait_for(
-    wanted: &[Wanted],
-    found: &[Found],
+    asked: &Arc<Asked>,
     limits: Limits,
     patience: Patience,
     mut stopping: watch::Receiver<bool>,
 ) -> Plan {
-    let plan = Plan::read(wanted, found, limits);
+    let plan = look(asked, limits).await;
     if plan.urgent || plan.bytes >= patience.min_bytes || patience.max_wait.is_zero() {
         return plan;
     }
@@ -32,14 +31,13 @@ pub async fn wait_for(
     let wake = Arc::new(Notify::new());
     loop {
         // Registered before the offsets are looked at again: an append in between is not missed.
-        let _places: Vec<_> = found
-            .iter()
-            .filter_map(|found| match found {
-                Found::Here(_, partition) => Some(partition.register(&wake)),
-                Found::Missing(_) => None,
-            })
-            .collect();
-        let plan = Plan::read(wanted, found, limits);
+        let found = asked.found.iter();
+        let places = found.filter_map(|found| match found {
+            Found::Here(_, partition) => Some(partition.register(&wake)),
+            Found::Missing(_) => None,
+        });
+        let _places: Vec<_> = places.collect();
+        let plan = look(asked, limits).await;
         if plan.urgent || plan.bytes >= patience.min_bytes {
             return plan;
         }
@@ -50,7 +48,18 @@ pub async fn wait_for(
             _ = stopping.wait_for(|stop| *stop) => true,
         };
         if timed_out {
-            return Plan::read(wanted, found, limits);
+            return look(asked, limits).await;
         }
     }
+}
+
+/// Reads, on a thread that may block if it is likely to.
+async fn look(asked: &Arc<Asked>, limits: Limits) -> Plan {
+    if !Plan::would_block(asked, limits) {
+        return Plan::read(asked, limits);
+    }
+    let there = Arc::clone(asked);
+    let read = tokio::task::spawn_blocking(move || Plan::read(&there, limits));
+    // Only the end of the process makes it fail.
+    read.await.unwrap_or_else(|_| Plan::read(asked, limits))
 }

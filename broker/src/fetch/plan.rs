@@ -54,6 +54,15 @@ pub enum Found {
     Missing(ErrorCode),
 }
 
+/// What a fetch asks for; `found` goes with `wanted`.
+#[derive(Debug)]
+pub struct Asked {
+    /// The partitions in the order of the request.
+    pub wanted: Vec<Wanted>,
+    /// The same as they were found.
+    pub found: Vec<Found>,
+}
+
 /// The answers to all partitions of a fetch.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -78,12 +87,12 @@ pub struct Limits {
 
 impl Plan {
     /// Reads every partition once.
-    pub fn read(wanted: &[Wanted], found: &[Found], limits: Limits) -> Self {
+    pub fn read(asked: &Asked, limits: Limits) -> Self {
         let mut plan = Self {
-            answers: Vec::with_capacity(wanted.len()),
+            answers: Vec::with_capacity(asked.wanted.len()),
             ..Self::default()
         };
-        for (wanted, found) in wanted.iter().zip(found) {
+        for (wanted, found) in asked.wanted.iter().zip(&asked.found) {
             let left = limits.max_bytes.saturating_sub(plan.bytes);
             let answer = match found {
                 Found::Missing(error) => Answer::error(*error),
@@ -98,6 +107,24 @@ impl Plan {
             plan.answers.push(answer);
         }
         plan
+    }
+
+    /// Whether [`Self::read`] may have to wait for the disk.
+    pub fn would_block(asked: &Asked, limits: Limits) -> bool {
+        asked
+            .wanted
+            .iter()
+            .zip(&asked.found)
+            .any(|(wanted, found)| {
+                let Found::Here(_, partition) = found else {
+                    return false;
+                };
+                let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0);
+                wanted.offset < partition.high_watermark()
+                    && partition
+                        .log
+                        .would_block(wanted.offset, max_bytes.min(limits.max_bytes))
+            })
     }
 
     fn read_one(

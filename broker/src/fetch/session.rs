@@ -7,6 +7,7 @@
 //! | any, -1 | full fetch, close the session if there is one |
 //! | id, n > 0 | the changes since epoch n - 1 |
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -22,6 +23,11 @@ pub const INITIAL_EPOCH: i32 = 0;
 /// A session that was used this recently is not evicted for a new one.
 const EVICTION_AFTER_SECS: u64 = 120;
 
+/// Partitions that all sessions together remember: some 150 bytes each.
+const REMEMBERED: usize = 500_000;
+/// A longer name is no topic's, and is not remembered.
+const NAME_BYTES: usize = 249;
+
 /// Why a session cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionError {
@@ -29,6 +35,8 @@ pub enum SessionError {
     NotFound,
     /// INVALID_FETCH_SESSION_EPOCH: a request was lost or repeated.
     BadEpoch,
+    /// FETCH_SESSION_TOPIC_ID_ERROR: it was opened by a version that names topics the other way.
+    Naming,
 }
 
 impl From<SessionError> for ErrorCode {
@@ -36,6 +44,7 @@ impl From<SessionError> for ErrorCode {
         match error {
             SessionError::NotFound => Self::FetchSessionIdNotFound,
             SessionError::BadEpoch => Self::InvalidFetchSessionEpoch,
+            SessionError::Naming => Self::FetchSessionTopicIdError,
         }
     }
 }
@@ -47,6 +56,8 @@ pub struct SessionStep {
     pub wanted: Vec<Wanted>,
     /// The session to answer under, if any.
     pub session: Option<Arc<Mutex<Session>>>,
+    /// Where the session stands after this request.
+    pub epoch: i32,
     /// Whether unchanged partitions may be left out.
     pub incremental: bool,
 }
@@ -57,8 +68,12 @@ pub struct Session {
     /// Its id, never 0.
     pub id: i32,
     epoch: i32,
+    by_id: bool,
     used: Instant,
     partitions: Vec<Remembered>,
+    /// The part of `remembered` that is for `partitions`.
+    counted: usize,
+    remembered: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -73,13 +88,21 @@ struct Remembered {
 #[derive(Debug)]
 pub struct Sessions {
     slots: usize,
+    /// Partitions in all sessions.
+    remembered: Arc<AtomicUsize>,
     by_id: Mutex<HashMap<i32, Arc<Mutex<Session>>>>,
 }
 
 type Key = (Arc<str>, Uuid, i32);
 
+/// A topic that is asked for by its id is the same whether or not its name is known by now.
 fn key(wanted: &Wanted) -> Key {
-    (Arc::clone(&wanted.topic), wanted.topic_id, wanted.partition)
+    let name = if wanted.topic_id.is_nil() {
+        Arc::clone(&wanted.topic)
+    } else {
+        Arc::default()
+    };
+    (name, wanted.topic_id, wanted.partition)
 }
 
 impl Sessions {
@@ -87,6 +110,7 @@ impl Sessions {
     pub fn new(slots: usize) -> Self {
         Self {
             slots,
+            remembered: Arc::default(),
             by_id: Mutex::default(),
         }
     }
@@ -96,11 +120,12 @@ impl Sessions {
         lock(&self.by_id).len()
     }
 
-    /// Works out what a request wants. `forgotten` are the partitions to drop from the session.
+    /// Works out what a request wants, which is of a version that names topics `by_id` or not.
+    /// `forgotten` are the partitions to drop from the session.
     pub fn step(
         &self,
-        id: i32,
-        epoch: i32,
+        (id, epoch): (i32, i32),
+        by_id: bool,
         wanted: Vec<Wanted>,
         forgotten: &[Key],
     ) -> Result<SessionStep, SessionError> {
@@ -109,11 +134,12 @@ impl Sessions {
                 lock(&self.by_id).remove(&id);
             }
             let session = (epoch == INITIAL_EPOCH && !wanted.is_empty())
-                .then(|| self.open(&wanted))
+                .then(|| self.open(&wanted, by_id))
                 .flatten();
             return Ok(SessionStep {
                 wanted,
                 session,
+                epoch: 1,
                 incremental: false,
             });
         }
@@ -121,19 +147,32 @@ impl Sessions {
             .get(&id)
             .cloned()
             .ok_or(SessionError::NotFound)?;
-        let wanted = lock(&session).advance(epoch, wanted, forgotten)?;
-        if wanted.is_empty() {
+        let (wanted, epoch) = {
+            let mut session = lock(&session);
+            let wanted = session.advance(epoch, by_id, wanted, forgotten)?;
+            (wanted, session.epoch)
+        };
+        let too_many = self.remembered.load(Ordering::Relaxed) > REMEMBERED;
+        if wanted.is_empty() || too_many {
             // Nothing left to remember: the client hears id 0 and starts anew.
             lock(&self.by_id).remove(&id);
+        }
+        if too_many {
+            return Err(SessionError::NotFound);
         }
         Ok(SessionStep {
             wanted,
             session: Some(session),
+            epoch,
             incremental: true,
         })
     }
 
-    fn open(&self, wanted: &[Wanted]) -> Option<Arc<Mutex<Session>>> {
+    fn open(&self, wanted: &[Wanted], topics_by_id: bool) -> Option<Arc<Mutex<Session>>> {
+        let remembered = self.remembered.load(Ordering::Relaxed);
+        if remembered + wanted.len() > REMEMBERED || !wanted.iter().all(is_memorable) {
+            return None;
+        }
         let mut by_id = lock(&self.by_id);
         if by_id.len() >= self.slots && !evict(&mut by_id) {
             return None;
@@ -146,16 +185,24 @@ impl Sessions {
             }
         };
         let partitions = wanted.iter().cloned().map(Remembered::new).collect();
-        let session = Session {
+        let mut session = Session {
             id,
             epoch: 1,
+            by_id: topics_by_id,
             used: Instant::now(),
             partitions,
+            counted: 0,
+            remembered: Arc::clone(&self.remembered),
         };
+        session.count();
         let session = Arc::new(Mutex::new(session));
         by_id.insert(id, Arc::clone(&session));
         Some(session)
     }
+}
+
+fn is_memorable(wanted: &Wanted) -> bool {
+    wanted.topic.len() <= NAME_BYTES
 }
 
 /// Makes room by dropping the session that was not used for longest, if it was not used for long.
@@ -172,11 +219,18 @@ impl Session {
     fn advance(
         &mut self,
         epoch: i32,
+        by_id: bool,
         changed: Vec<Wanted>,
         forgotten: &[Key],
     ) -> Result<Vec<Wanted>, SessionError> {
         if epoch != self.epoch {
             return Err(SessionError::BadEpoch);
+        }
+        if by_id != self.by_id {
+            return Err(SessionError::Naming);
+        }
+        if !changed.iter().all(is_memorable) {
+            return Err(SessionError::NotFound);
         }
         self.epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
         self.used = Instant::now();
@@ -200,6 +254,7 @@ impl Session {
                 None => self.partitions.push(Remembered::new(wanted)),
             }
         }
+        self.count();
         Ok(self
             .partitions
             .iter()
@@ -207,9 +262,25 @@ impl Session {
             .collect())
     }
 
+    fn count(&mut self) {
+        let now = self.partitions.len();
+        self.remembered.fetch_add(now, Ordering::Relaxed);
+        self.remembered.fetch_sub(self.counted, Ordering::Relaxed);
+        self.counted = now;
+    }
+
     /// Remembers what the client is told, and says which answers it must hear. Partitions that gave
-    /// records go to the back, so that the others get their turn under a byte limit.
-    pub fn answer(&mut self, answers: &[Answer], incremental: bool) -> Vec<bool> {
+    /// records go to the back, so that the others get their turn under a byte limit. Fails if the
+    /// session has gone on since the request: the answers are to other partitions than it has now.
+    pub fn answer(
+        &mut self,
+        answers: &[Answer],
+        epoch: i32,
+        incremental: bool,
+    ) -> Result<Vec<bool>, SessionError> {
+        if self.epoch != epoch {
+            return Err(SessionError::BadEpoch);
+        }
         let mut heard = Vec::with_capacity(answers.len());
         let mut served = Vec::new();
         for (place, (known, answer)) in self.partitions.iter_mut().zip(answers).enumerate() {
@@ -225,7 +296,13 @@ impl Session {
             }
             self.partitions.extend(back.into_iter().rev());
         }
-        heard
+        Ok(heard)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.remembered.fetch_sub(self.counted, Ordering::Relaxed);
     }
 }
 
@@ -256,4 +333,103 @@ impl Remembered {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(topic: &str, partitions: std::ops::Range<i32>) -> Vec<Wanted> {
+        let topic: Arc<str> = topic.into();
+        let wanted = partitions.map(|partition| Wanted {
+            topic: Arc::clone(&topic),
+            topic_id: Uuid::nil(),
+            partition,
+            offset: 0,
+            max_bytes: 1,
+            current_leader_epoch: -1,
+            last_fetched_epoch: -1,
+        });
+        wanted.collect()
+    }
+
+    fn nothing() -> Answer {
+        Answer {
+            error: None,
+            high_watermark: 0,
+            last_stable_offset: 0,
+            log_start_offset: 0,
+            diverging: None,
+            records: bytes::Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn an_answer_that_was_overtaken_is_an_error() {
+        let sessions = Sessions::new(1);
+        let opened = sessions
+            .step((0, 0), false, wanted("a", 0..2), &[])
+            .unwrap();
+        let session = opened.session.unwrap();
+        let id = lock(&session).id;
+        let first = sessions.step((id, 1), false, Vec::new(), &[]).unwrap();
+        let gone = key(&wanted("a", 0..1)[0]);
+        let second = sessions.step((id, 2), false, Vec::new(), &[gone]).unwrap();
+        let mut session = lock(&session);
+        let late = session.answer(&[nothing(), nothing()], first.epoch, true);
+        assert_eq!(late, Err(SessionError::BadEpoch));
+        assert_eq!(
+            session.answer(&[nothing()], second.epoch, true),
+            Ok(vec![true])
+        );
+        assert_eq!(
+            session.answer(&[nothing()], second.epoch, true),
+            Ok(vec![false])
+        );
+    }
+
+    #[test]
+    fn names_and_ids_do_not_mix() {
+        let sessions = Sessions::new(1);
+        let opened = sessions
+            .step((0, 0), false, wanted("a", 0..1), &[])
+            .unwrap();
+        let id = lock(&opened.session.unwrap()).id;
+        let step = sessions.step((id, 1), true, Vec::new(), &[]);
+        assert_eq!(step.unwrap_err(), SessionError::Naming);
+    }
+
+    #[test]
+    fn a_topic_by_id_is_the_same_when_its_name_becomes_known() {
+        let sessions = Sessions::new(1);
+        let named = |name: &str| {
+            let mut wanted = wanted(name, 0..1);
+            wanted[0].topic_id = Uuid::from_u128(7);
+            wanted
+        };
+        let opened = sessions.step((0, 0), true, named(""), &[]).unwrap();
+        let id = lock(&opened.session.unwrap()).id;
+        let step = sessions.step((id, 1), true, named("a"), &[]).unwrap();
+        assert_eq!(step.wanted.len(), 1);
+    }
+
+    #[test]
+    fn what_all_sessions_remember_is_bounded() {
+        let sessions = Sessions::new(10);
+        let many = || wanted("a", 0..200_000);
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let opened = sessions.step((0, 0), false, many(), &[]).unwrap();
+            ids.push(lock(&opened.session.unwrap()).id);
+        }
+        let refused = sessions.step((0, 0), false, many(), &[]).unwrap();
+        assert!(refused.session.is_none(), "a third of 200 000");
+        assert_eq!(refused.wanted.len(), 200_000, "and yet it is read");
+        let grown = sessions.step((ids[0], 1), false, wanted("b", 0..200_000), &[]);
+        assert_eq!(grown.unwrap_err(), SessionError::NotFound);
+        assert_eq!(sessions.count(), 1);
+        assert_eq!(sessions.remembered.load(Ordering::Relaxed), 200_000);
+        let long = sessions.step((0, 0), false, wanted(&"x".repeat(250), 0..1), &[]);
+        assert!(long.unwrap().session.is_none());
+    }
 }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::CompressionType;
 use protocol::StrBytes;
 use protocol::error::{ErrorCode, NONE};
 use protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, PartitionData};
@@ -14,13 +15,15 @@ use uuid::Uuid;
 
 use super::Api;
 use crate::dispatch::{Context, Reply};
-use crate::fetch::{Answer, Found, Limits, Patience, Plan, SessionStep, Wanted, wait_for};
+use crate::fetch::{Answer, Asked, Found, Limits, Patience, Plan, SessionStep, Wanted, wait_for};
 
 /// See the module.
 pub struct Fetch;
 
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
+/// First version whose clients know zstd (KIP-110).
+const ZSTD: i16 = 10;
 /// First version with sessions.
 const SESSIONS: i16 = 7;
 
@@ -35,7 +38,7 @@ impl Api for Fetch {
             // There are no followers, and a client must not pass for one (CVE-2018-1288).
             return refuse(&context, ErrorCode::ClusterAuthorizationFailed);
         }
-        let step = match session_step(&context, &request) {
+        let mut step = match session_step(&context, &request) {
             Ok(step) => step,
             Err(error) => return refuse(&context, error),
         };
@@ -53,18 +56,18 @@ impl Api for Fetch {
         };
         let read_committed = limits.read_committed;
         drop(request);
-        let found: Vec<_> = step
-            .wanted
-            .iter()
-            .map(|wanted| find(&context, wanted))
-            .collect();
+        let found = step.wanted.iter().map(|wanted| find(&context, wanted));
+        let asked = Arc::new(Asked {
+            found: found.collect(),
+            wanted: std::mem::take(&mut step.wanted),
+        });
         let stopping = context.broker.stopping();
-        let mut plan = wait_for(&step.wanted, &found, limits, patience, stopping).await;
+        let mut plan = wait_for(&asked, limits, patience, stopping).await;
         if plan.cold {
             plan = warm(plan).await;
         }
-        count(&found, &plan);
-        respond(&context, &step, plan, read_committed)
+        count(&asked.found, &plan);
+        respond(&context, &step, &asked.wanted, plan, read_committed)
     }
 }
 
@@ -99,6 +102,7 @@ fn session_step(context: &Context, request: &FetchRequest) -> Result<SessionStep
         return Ok(SessionStep {
             wanted,
             session: None,
+            epoch: 0,
             incremental: false,
         });
     }
@@ -110,8 +114,8 @@ fn session_step(context: &Context, request: &FetchRequest) -> Result<SessionStep
     }
     let sessions = &context.broker.sessions;
     Ok(sessions.step(
-        request.session_id,
-        request.session_epoch,
+        (request.session_id, request.session_epoch),
+        context.version >= BY_ID,
         wanted,
         &forgotten,
     )?)
@@ -129,6 +133,13 @@ fn find(context: &Context, wanted: &Wanted) -> Found {
             .ok_or(ErrorCode::UnknownTopicOrPartition)
     };
     match topic {
+        // The topic's producers may or may not use zstd; the client would not know what it is.
+        Ok(topic)
+            if context.version < ZSTD
+                && topic.config().compression_type == CompressionType::Zstd =>
+        {
+            Found::Missing(ErrorCode::UnsupportedCompressionType)
+        }
         Ok(topic) => match topic.partition(wanted.partition) {
             Some(partition) => Found::Here(topic, partition),
             None => Found::Missing(ErrorCode::UnknownTopicOrPartition),
@@ -170,6 +181,7 @@ fn count(found: &[Found], plan: &Plan) {
 fn respond(
     context: &Context,
     step: &SessionStep,
+    wanted: &[Wanted],
     plan: Plan,
     read_committed: bool,
 ) -> Reply<FetchResponse> {
@@ -179,18 +191,17 @@ fn respond(
             let mut session = session
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            session_id = if step.wanted.is_empty() {
-                0
-            } else {
-                session.id
-            };
-            session.answer(&plan.answers, step.incremental)
+            session_id = if wanted.is_empty() { 0 } else { session.id };
+            match session.answer(&plan.answers, step.epoch, step.incremental) {
+                Ok(heard) => heard,
+                Err(error) => return refuse(context, error.into()),
+            }
         }
         None => vec![true; plan.answers.len()],
     };
     let mut shared = Vec::new();
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
-    for ((wanted, answer), heard) in step.wanted.iter().zip(plan.answers).zip(heard) {
+    for ((wanted, answer), heard) in wanted.iter().zip(plan.answers).zip(heard) {
         if !heard {
             continue;
         }
