@@ -85,7 +85,11 @@ impl Broker {
             .as_deref()
             .and_then(|address| address.rsplit_once(':'))
         {
-            Some((host, port)) => (host.to_owned(), port.parse().unwrap_or(0)),
+            // Brackets are for the colons of an IPv6 address: clients want it without.
+            Some((host, port)) => (
+                host.trim_matches(['[', ']']).to_owned(),
+                port.parse().unwrap_or(0),
+            ),
             None => dialled(client.local),
         }
     }

@@ -1,5 +1,7 @@
 //! THE TABLE: one row per API key, in key order. ApiVersions is derived from it.
+use std::collections::HashSet;
 use std::future::Future;
+use std::hash::Hash;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -126,6 +128,13 @@ table![
     list_config_resources::ListConfigResources,         // 74
     describe_topic_partitions::DescribeTopicPartitions, // 75
 ];
+
+/// The first of each: a short question can have a long answer, so what a request asks for again and
+/// again is answered once.
+fn distinct<T, K: Hash + Eq>(asked: Vec<T>, key: impl Fn(&T) -> K) -> impl Iterator<Item = T> {
+    let mut seen = HashSet::new();
+    asked.into_iter().filter(move |one| seen.insert(key(one)))
+}
 
 /// The row of a key.
 pub fn row(key: i16) -> Option<&'static Row> {

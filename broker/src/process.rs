@@ -1,5 +1,6 @@
-//! What the process asks of the operating system before it serves.
+//! What the process asks of the operating system before it serves, and of the runtime while it does.
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Signals that the process handles, in place of their default actions.
@@ -28,6 +29,14 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+/// Does what takes its time on this very thread, while the other tasks of the thread move to another.
+pub fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

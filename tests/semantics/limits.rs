@@ -1,19 +1,29 @@
 //! Limits and rules on what a topic takes.
 use anyhow::Result;
 use harness::{Batch, Broker, Options, ask, rd, unique};
-use kafka_protocol::messages::IncrementalAlterConfigsRequest;
 use kafka_protocol::messages::alter_configs_request::{
     AlterConfigsResource as WholeResource, AlterableConfig as WholeConfig,
 };
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+};
 use kafka_protocol::messages::{AlterConfigsRequest, CreateTopicsRequest};
+use kafka_protocol::messages::{
+    IncrementalAlterConfigsRequest, OffsetCommitRequest, OffsetFetchRequest,
+};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 
 const MESSAGE_TOO_LARGE: i16 = 10;
 const INVALID_CONFIG: i16 = 40;
+const INVALID_REQUEST: i16 = 42;
+const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
 const INVALID_RECORD: i16 = 87;
 const TOPIC: i8 = 2;
 
@@ -183,4 +193,74 @@ fn a_limit_that_is_altered_holds_at_once() -> Result<()> {
         let answer = wire.produce(&topic, batch.clone()).ok()?;
         (answer.error_code == MESSAGE_TOO_LARGE).then_some(())
     })
+}
+
+#[test]
+fn clients_too_old_for_zstd_neither_write_nor_read_it() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let topic = unique("zstd");
+    let mut wire = broker.wire()?;
+    wire.create_topic(&topic, 1, &[("compression.type", "zstd")])?;
+    let mut batch = Batch::of(&["a"]).bytes().to_vec();
+    // Attributes say zstd; the checksum is not looked at before.
+    batch[22] |= 4;
+    let response = wire.call(6, &ask::produce(&topic, batch.into()))?;
+    let answer = &response.responses[0].partition_responses[0];
+    assert_eq!(answer.error_code, UNSUPPORTED_COMPRESSION_TYPE);
+    let response = wire.call(9, &ask::fetch(&topic, 0).with_session_epoch(-1))?;
+    let answer = &response.responses[0].partitions[0];
+    assert_eq!(answer.error_code, UNSUPPORTED_COMPRESSION_TYPE);
+    let response = wire.call(10, &ask::fetch(&topic, 0).with_session_epoch(-1))?;
+    assert_eq!(response.responses[0].partitions[0].error_code, 0);
+    Ok(())
+}
+
+#[test]
+fn an_offset_is_not_listed_twice() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let topic = unique("twice");
+    let mut wire = broker.wire()?;
+    wire.create_topic(&topic, 1, &[])?;
+    let mut request = ask::list_offsets(&topic, -1);
+    let partition = request.topics[0].partitions[0].clone();
+    request.topics[0].partitions.push(partition);
+    let response = wire.call(8, &request)?;
+    for answer in &response.topics[0].partitions {
+        assert_eq!(answer.error_code, INVALID_REQUEST);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_question_asked_many_times_has_one_answer() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let (topic, group) = (unique("asked"), unique("asking"));
+    let mut wire = broker.wire()?;
+    wire.create_topic(&topic, 1, &[])?;
+    let offset = OffsetCommitRequestPartition::default()
+        .with_committed_offset(1)
+        .with_committed_metadata(Some(ask::text(&"m".repeat(4000))));
+    let offsets = OffsetCommitRequestTopic::default()
+        .with_name(ask::topic(&topic))
+        .with_partitions(vec![offset]);
+    let commit = OffsetCommitRequest::default()
+        .with_group_id(ask::group(&group))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![offsets]);
+    harness::talk::settled(|| {
+        let response = wire.call(8, &commit)?;
+        Ok((response.topics[0].partitions[0].error_code, ()))
+    })?;
+    let topics = OffsetFetchRequestTopics::default()
+        .with_name(ask::topic(&topic))
+        .with_partition_indexes(vec![0; 200_000]);
+    let asked = OffsetFetchRequestGroup::default()
+        .with_group_id(ask::group(&group))
+        .with_topics(Some(vec![topics]));
+    let request = OffsetFetchRequest::default().with_groups(vec![asked]);
+    let response = wire.call(8, &request)?;
+    let found = &response.groups[0].topics[0].partitions;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].committed_offset, 1);
+    Ok(())
 }

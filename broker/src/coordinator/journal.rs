@@ -118,7 +118,7 @@ fn replay_batch(
             apply(
                 key,
                 record.value,
-                header.base_timestamp + record.timestamp_delta,
+                header.base_timestamp.saturating_add(record.timestamp_delta),
             );
         }
     }

@@ -7,7 +7,7 @@ use protocol::error::{self, ErrorCode, NONE};
 use protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use protocol::messages::{ApiKey, DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 
-use super::Api;
+use super::{Api, distinct};
 use crate::coordinator::group::{Described, State};
 use crate::dispatch::{Context, Reply};
 
@@ -27,7 +27,7 @@ impl Api for DescribeGroups {
         request: DescribeGroupsRequest,
     ) -> Reply<DescribeGroupsResponse> {
         let operations = request.include_authorized_operations;
-        let groups = request.groups.into_iter().map(|id| {
+        let groups = distinct(request.groups, GroupId::clone).map(|id| {
             let described = match context.broker.groups.describe(&id) {
                 Some(group) => known(group),
                 None => unknown(&context, &id),

@@ -7,7 +7,7 @@ use protocol::messages::describe_producers_response::{
 };
 use protocol::messages::{ApiKey, DescribeProducersRequest, DescribeProducersResponse, ProducerId};
 
-use super::Api;
+use super::{Api, distinct};
 use crate::dispatch::{Context, Reply};
 
 /// See the module.
@@ -22,11 +22,9 @@ impl Api for DescribeProducers {
         context: Context,
         request: DescribeProducersRequest,
     ) -> Reply<DescribeProducersResponse> {
-        let topics = request.topics.iter().map(|topic| {
-            let partitions = topic
-                .partition_indexes
-                .iter()
-                .map(|index| describe(&context, &topic.name, *index));
+        let topics = distinct(request.topics, |topic| topic.name.clone()).map(|topic| {
+            let partitions = distinct(topic.partition_indexes, |index| *index)
+                .map(|index| describe(&context, &topic.name, index));
             TopicResponse::default()
                 .with_name(topic.name.clone())
                 .with_partitions(partitions.collect())

@@ -1,10 +1,11 @@
 //! ListOffsets (2), v1–10: earliest, latest, by timestamp, the record of the largest timestamp (v7),
 //! the earliest local offset (v8; the log start offset, nothing is tiered), the last tiered offset
 //! (v9; none). Under `read_committed` latest is the last stable offset.
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use protocol::error::ErrorCode;
-use protocol::messages::list_offsets_request::ListOffsetsPartition;
+use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
@@ -33,8 +34,12 @@ impl Api for ListOffsets {
     async fn handle(context: Context, request: ListOffsetsRequest) -> Reply<ListOffsetsResponse> {
         // A look-up by time may read old segments: not on a thread that others share.
         let looked_up = tokio::task::spawn_blocking(move || {
+            let times = times(&request.topics);
             let topics = request.topics.iter().map(|topic| {
                 let partitions = topic.partitions.iter().map(|wanted| {
+                    if times[&(&**topic.name, wanted.partition_index)] > 1 {
+                        return refuse(&context, wanted, ErrorCode::InvalidRequest);
+                    }
                     let read_committed = request.isolation_level == 1;
                     answer(&context, &topic.name, wanted, read_committed)
                 });
@@ -46,6 +51,33 @@ impl Api for ListOffsets {
         });
         looked_up.await.map_or(Reply::Disconnect, Reply::Ready)
     }
+}
+
+/// How often each partition is asked for: more than once is too often (Kafka's
+/// `duplicatePartitions`).
+fn times(topics: &[ListOffsetsTopic]) -> HashMap<(&str, i32), usize> {
+    let mut times = HashMap::new();
+    for topic in topics {
+        for wanted in &topic.partitions {
+            *times
+                .entry((&**topic.name, wanted.partition_index))
+                .or_default() += 1;
+        }
+    }
+    times
+}
+
+fn refuse(
+    context: &Context,
+    wanted: &ListOffsetsPartition,
+    error: ErrorCode,
+) -> ListOffsetsPartitionResponse {
+    ListOffsetsPartitionResponse::default()
+        .with_partition_index(wanted.partition_index)
+        .with_error_code(context.error(error))
+        .with_timestamp(-1)
+        .with_offset(-1)
+        .with_leader_epoch(-1)
 }
 
 fn answer(
@@ -79,11 +111,7 @@ fn answer(
             .with_timestamp(-1)
             .with_offset(-1)
             .with_leader_epoch(-1),
-        Err(error) => response
-            .with_error_code(context.error(error))
-            .with_timestamp(-1)
-            .with_offset(-1)
-            .with_leader_epoch(-1),
+        Err(error) => refuse(context, wanted, error),
     }
 }
 

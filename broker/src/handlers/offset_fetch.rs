@@ -12,7 +12,7 @@ use protocol::messages::offset_fetch_response::{
 };
 use protocol::messages::{ApiKey, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 
-use super::Api;
+use super::{Api, distinct};
 use crate::coordinator::group::Position;
 use crate::dispatch::{Context, Reply};
 
@@ -33,7 +33,7 @@ impl Api for OffsetFetch {
             let topics = single(&context, &request);
             return Reply::Ready(response.with_topics(topics));
         }
-        let groups = request.groups.into_iter().map(|group| {
+        let groups = distinct(request.groups, |group| group.group_id.clone()).map(|group| {
             let topics = batched(&context, &group);
             OffsetFetchResponseGroup::default()
                 .with_group_id(group.group_id)
@@ -99,7 +99,8 @@ fn look_up(
         let named = |name: Arc<str>| TopicName(StrBytes::from_string(name.to_string()));
         return all.map(|(name, found)| (named(name), found)).collect();
     };
-    let topics = wanted.into_iter().map(|(name, indexes)| {
+    let topics = distinct(wanted, |(name, _)| name.clone()).map(|(name, indexes)| {
+        let indexes: Vec<_> = distinct(indexes, |index| *index).collect();
         let positions = groups.positions_of(group, &name, &indexes);
         (name, positions)
     });

@@ -13,7 +13,7 @@ use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
 use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
-use protocol::record::RecordError;
+use protocol::record::{BatchHeader, Compression, RecordError};
 use storage::{AppendError, Origin};
 
 use super::Api;
@@ -24,6 +24,10 @@ use crate::partition::{Partition, recompress};
 /// See the module.
 pub struct Produce;
 
+/// First version whose clients know zstd (KIP-110).
+const ZSTD: i16 = 7;
+/// Records of a batch that are named as wrong: a batch of millions can be wrong in all of them.
+const RECORD_ERRORS: usize = 1_000;
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
 
@@ -112,6 +116,9 @@ fn append(
         return Err(Refusal::code(ErrorCode::InvalidTopicException));
     }
     let records = data.records.as_deref().unwrap_or_default();
+    if context.version < ZSTD && is_zstd(records) {
+        return Err(Refusal::code(ErrorCode::UnsupportedCompressionType));
+    }
     let recompressed = recompress(&topic.config(), records)?;
     let records = recompressed.as_deref().unwrap_or(records);
     let appended = partition
@@ -126,8 +133,12 @@ fn append(
         .with_base_offset(appended.base_offset)
         .with_log_append_time_ms(appended.log_append_time_ms)
         .with_log_start_offset(appended.log_start_offset);
-    let _ = context;
     Ok((partition, appended.last_offset, answer))
+}
+
+fn is_zstd(records: &[u8]) -> bool {
+    BatchHeader::parse(records)
+        .is_ok_and(|header| header.attributes.compression() == Ok(Compression::Zstd))
 }
 
 /// Why a partition's batch was not taken, in the protocol's terms.
@@ -195,6 +206,7 @@ impl From<AppendError> for Refusal {
                 let reason = "Compacted topic cannot accept message without key";
                 indexes
                     .into_iter()
+                    .take(RECORD_ERRORS)
                     .map(|index| (index, reason.to_owned()))
                     .collect()
             }

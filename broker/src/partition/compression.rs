@@ -3,7 +3,8 @@ use bytes::Bytes;
 use config::{CompressionType, TopicConfig};
 use protocol::record::{self, Compression};
 use storage::AppendError;
-use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::process::in_place;
 
 /// The most that a batch may decompress to, if the topic's `max.message.bytes` is not more.
 const LIMIT: usize = 64 << 20;
@@ -22,13 +23,9 @@ pub fn recompress(config: &TopicConfig, batch: &[u8]) -> Result<Option<Bytes>, A
         });
     }
     let limit = LIMIT.max(max_message_bytes);
-    let work = || record::recompress(batch, codec, level, limit);
     // The batch has to keep its place among those of its connection, so it cannot go to another
-    // thread; the other tasks of this one can.
-    let recompressed = match Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    };
+    // thread.
+    let recompressed = in_place(|| record::recompress(batch, codec, level, limit));
     Ok(recompressed?)
 }
 

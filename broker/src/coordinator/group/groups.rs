@@ -18,6 +18,7 @@ use super::turn::Turn;
 use super::{Limits, TOPIC, load};
 use crate::coordinator::Journal;
 use crate::metadata::{Topic, Topics};
+use crate::process::in_place;
 
 /// What the topic needs that topics do not have by default; as in Apache Kafka.
 const CONFIGS: &[(&str, &str)] = &[
@@ -25,6 +26,10 @@ const CONFIGS: &[(&str, &str)] = &[
     ("compression.type", "producer"),
     ("segment.bytes", "104857600"),
 ];
+
+/// Bytes of a group's name. The name stands in the key of each of its offsets, so that a request
+/// about many of them would grow by it many times over.
+const NAME_BYTES: usize = 1024;
 
 /// All groups.
 #[derive(Debug)]
@@ -133,6 +138,10 @@ impl Groups {
         if let Some(journals) = self.journals.get() {
             return Ok(journals);
         }
+        in_place(|| self.make_journals())
+    }
+
+    fn make_journals(&self) -> Result<&[Journal], ErrorCode> {
         let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(journals) = self.journals.get() {
             return Ok(journals);
@@ -154,6 +163,9 @@ impl Groups {
     fn find_or_create(&self, name: &str) -> Result<Arc<Place>, ErrorCode> {
         if let Some(place) = self.find(name) {
             return Ok(place);
+        }
+        if name.len() > NAME_BYTES {
+            return Err(ErrorCode::InvalidGroupId);
         }
         let journals = self.journals()?;
         let journal = journals[partition_of(name, journals.len())].clone();
