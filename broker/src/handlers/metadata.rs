@@ -3,7 +3,7 @@
 //! All topics are an empty list in v0 and null from v1 on. From v4 on the client says whether a topic
 //! that is not there is to be made. Ids come in responses from v10 on and in requests from v12 on
 //! (KIP-516); where one id is asked for, names are not looked at.
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -143,15 +143,14 @@ async fn find(
     let made = if create && names.iter().any(|name| topics.get(name).is_none()) {
         make(context, &names).await?
     } else {
-        Vec::new()
+        HashMap::new()
     };
     let answer = |name: &TopicName| {
         if let Some(topic) = topics.get(name) {
             return found(context, &topic);
         }
-        let refused = made.iter().find(|(refused, _)| refused == name);
-        let error = match refused {
-            Some((_, error)) => *error,
+        let error = match made.get(name) {
+            Some(error) => *error,
             None if metadata::reason_invalid_name(name).is_some() => {
                 ErrorCode::InvalidTopicException
             }
@@ -167,7 +166,7 @@ async fn find(
 async fn make(
     context: &Context,
     names: &BTreeSet<&TopicName>,
-) -> Option<Vec<(TopicName, ErrorCode)>> {
+) -> Option<HashMap<TopicName, ErrorCode>> {
     let names: Vec<TopicName> = names.iter().map(|name| (*name).clone()).collect();
     let broker = Arc::clone(&context.broker);
     let making = tokio::task::spawn_blocking(move || {
@@ -176,7 +175,7 @@ async fn make(
             .into_iter()
             .filter(|name| topics.get(name).is_none())
             .collect();
-        let mut refused = Vec::new();
+        let mut refused = HashMap::new();
         for names in missing.chunks(MADE_AT_ONCE) {
             let wanted = names.iter().map(|name| NewTopic::named(name)).collect();
             let made = topics.create(wanted, false).into_iter();
