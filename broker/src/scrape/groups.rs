@@ -21,7 +21,27 @@ pub fn write(page: &mut Page, broker: &Broker) {
             ("topic", &*committed.topic),
             ("partition", &index),
         ];
-        let behind = partition.log.end_offset() - committed.offset;
-        lag.sample(&labels, behind.max(0));
+        lag.sample(
+            &labels,
+            behind(partition.log.end_offset(), committed.offset),
+        );
+    }
+}
+
+/// A client can commit any number, and one past the end is not behind.
+fn behind(end_offset: i64, committed: i64) -> i64 {
+    end_offset.saturating_sub(committed).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_committed_offset_gives_a_lag() {
+        assert_eq!(behind(10, 3), 7);
+        assert_eq!(behind(10, 11), 0);
+        assert_eq!(behind(10, i64::MIN), i64::MAX);
+        assert_eq!(behind(0, i64::MAX), 0);
     }
 }

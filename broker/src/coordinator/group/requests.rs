@@ -52,6 +52,8 @@ impl Groups {
             self.existing(group, |group, turn| group.join(turn, join, waiting))
                 .ok_or(ErrorCode::UnknownMemberId)?
         };
+        // The stop may have come and gone through the groups in between.
+        self.check_running()?;
         Ok((ticket, receiver, journal))
     }
 
@@ -66,6 +68,7 @@ impl Groups {
         let (reply, receiver) = oneshot::channel();
         let begun = self.existing(group, |group, turn| group.sync(turn, &sync, reply));
         let ((), journal) = begun.ok_or(ErrorCode::UnknownMemberId)?;
+        self.check_running()?;
         self.decided(&journal, receiver).await?
     }
 
