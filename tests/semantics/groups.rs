@@ -200,3 +200,23 @@ fn records_are_neither_lost_nor_skipped_over_rebalances() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_sync_has_to_name_its_protocol_from_v5_on() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let mut wire = broker.wire()?;
+    let request = kafka_protocol::messages::SyncGroupRequest::default()
+        .with_group_id(harness::ask::group("unnamed"))
+        .with_member_id(harness::ask::text("nobody"));
+    let mut code = |version| -> Result<i16> {
+        harness::talk::settled(|| {
+            let response = wire.call(version, &request)?;
+            Ok((response.error_code, response.error_code))
+        })
+    };
+    const UNKNOWN_MEMBER_ID: i16 = 25;
+    const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
+    assert_eq!(code(4)?, UNKNOWN_MEMBER_ID);
+    assert_eq!(code(5)?, INCONSISTENT_GROUP_PROTOCOL);
+    Ok(())
+}

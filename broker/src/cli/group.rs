@@ -142,7 +142,9 @@ async fn describe(connection: &mut Connection, name: &str, json: bool) -> Result
     for place in places {
         let offset = committed.get(place).map(|committed| committed.offset);
         let end = ends.get(place).copied();
-        let lag = offset.zip(end).map(|(offset, end)| end.saturating_sub(offset).max(0));
+        let lag = offset
+            .zip(end)
+            .map(|(offset, end)| end.saturating_sub(offset).max(0));
         table.row(vec![
             place.0.as_str().into(),
             place.1.into(),

@@ -14,6 +14,9 @@ use crate::dispatch::{Context, Reply};
 /// See the module.
 pub struct SyncGroup;
 
+/// First version that must name protocol type and protocol (KIP-559).
+const NAMED: i16 = 5;
+
 impl Api for SyncGroup {
     const KEY: ApiKey = ApiKey::SyncGroup;
     type Request = SyncGroupRequest;
@@ -22,6 +25,8 @@ impl Api for SyncGroup {
     async fn handle(context: Context, request: SyncGroupRequest) -> Reply<SyncGroupResponse> {
         let synced = if request.group_id.is_empty() {
             Err(ErrorCode::InvalidGroupId)
+        } else if context.version >= NAMED && !names_protocol(&request) {
+            Err(ErrorCode::InconsistentGroupProtocol)
         } else {
             let sync = sync(&request);
             let group = request.group_id.to_string();
@@ -39,6 +44,10 @@ impl Api for SyncGroup {
             Err(error) => response.with_error_code(context.error(error)),
         })
     }
+}
+
+fn names_protocol(request: &SyncGroupRequest) -> bool {
+    request.protocol_type.is_some() && request.protocol_name.is_some()
 }
 
 /// Copies what is kept out of the frame, which would stay in memory otherwise.
