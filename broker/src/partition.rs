@@ -10,7 +10,7 @@ mod signals;
 mod waiters;
 
 pub use compression::recompress;
-pub use signals::{Durability, Signals};
+pub use signals::Signals;
 pub use waiters::{Registration, Waiters};
 
 /// One partition of a topic. There is one replica and one leader, so the high watermark is the log

@@ -8,6 +8,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::time::Instant;
 
 const PARTITIONS: i32 = 6;
+const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
+const UNKNOWN_MEMBER_ID: i16 = 25;
 
 pub(crate) fn options() -> Options {
     Options::default().set("group.min.session.timeout.ms", "500")
@@ -214,8 +216,6 @@ fn a_sync_has_to_name_its_protocol_from_v5_on() -> Result<()> {
             Ok((response.error_code, response.error_code))
         })
     };
-    const UNKNOWN_MEMBER_ID: i16 = 25;
-    const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
     assert_eq!(code(4)?, UNKNOWN_MEMBER_ID);
     assert_eq!(code(5)?, INCONSISTENT_GROUP_PROTOCOL);
     Ok(())
