@@ -1,18 +1,22 @@
 //! A thread for what is slow and urgent to no one: unmapping large files and unlinking.
 //!
 //! One for the process, since a mapping may outlive the set of logs that it came from.
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use memmap2::MmapRaw;
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
 
 /// More than this many jobs waiting: the caller does its own.
 const QUEUE: usize = 1024;
 
 enum Job {
     Unmap(MmapRaw),
-    Unlink(Vec<PathBuf>),
+    /// Of a folder that is held open, since its name may soon be another folder's.
+    Unlink(File, Vec<String>),
     RemoveDir(PathBuf),
     Tell(SyncSender<()>),
 }
@@ -22,9 +26,17 @@ pub(crate) fn dispose(map: MmapRaw) {
     submit(Job::Unmap(map));
 }
 
-/// Removes files that are known to be rubbish; what fails is tried again at the next start.
-pub(crate) fn unlink(paths: Vec<PathBuf>) {
-    submit(Job::Unlink(paths));
+/// Removes files of the folder `dir` that are known to be rubbish; what fails is tried again at the
+/// next start.
+pub(crate) fn unlink(dir: &Path, names: Vec<String>) {
+    match File::open(dir) {
+        Ok(dir) => submit(Job::Unlink(dir, names)),
+        Err(error) => warn_stays(&dir.display(), &error),
+    }
+}
+
+fn warn_stays(path: &dyn std::fmt::Display, error: &std::io::Error) {
+    tracing::warn!(%path, %error, "a deleted segment's file stays until the next start");
 }
 
 /// Removes a directory with all in it, likewise.
@@ -76,10 +88,11 @@ fn run(job: Job) {
             // Whoever waited may be gone.
             let _ = waiter.send(());
         }
-        Job::Unlink(paths) => {
-            for path in paths {
-                if let Err(error) = crate::atomic_file::remove(&path) {
-                    tracing::warn!(%error, "a deleted segment's file stays until the next start");
+        Job::Unlink(dir, names) => {
+            for name in names {
+                match rustix::fs::unlinkat(&dir, &name, AtFlags::empty()) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(error) => warn_stays(&name, &error.into()),
                 }
             }
         }
@@ -91,5 +104,40 @@ fn run(job: Job) {
                     "a deleted partition's folder stays until the next start");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::record::BatchBuilder;
+
+    use super::*;
+    use crate::config::{sample, sample_options};
+    use crate::{Append, Logs, Origin};
+
+    #[test]
+    fn files_of_a_topic_made_again_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (logs, _) = Logs::open(sample_options(dir.path()), &sample()).unwrap();
+        let mut batch = BatchBuilder::new();
+        batch.push(0, None, Some(b"value"));
+        let batch = batch.build();
+        let how = Append {
+            origin: Origin::Client,
+            leader_epoch: 0,
+            now_ms: 0,
+        };
+        let log = logs.create("t", 0, [1; 16], sample()).unwrap();
+        log.append(&batch, how).unwrap();
+        // The thread is busy with something else, until this is received.
+        let (busy, done) = sync_channel(0);
+        submit(Job::Tell(busy));
+        log.delete_records(1).unwrap();
+        logs.delete("t", 0).unwrap();
+        let log = logs.create("t", 0, [2; 16], sample()).unwrap();
+        log.append(&batch, how).unwrap();
+        done.recv().unwrap();
+        drain();
+        assert!(dir.path().join("t-0/00000000000000000000.log").exists());
     }
 }

@@ -73,8 +73,8 @@ pub(crate) fn open(dir: &Path, known: Known) -> Result<Recovered, StorageError> 
     let mut bases = list(dir)?.logs;
     while bases.len() > 1 && bases[1] <= known.start {
         // Deleted, but the crash was faster than the unlinking.
-        for path in Segment::new(dir, bases.remove(0)).paths() {
-            atomic_file::remove(&path)?;
+        for name in Segment::new(dir, bases.remove(0)).file_names() {
+            atomic_file::remove(&dir.join(name))?;
         }
     }
     let mut opened = Opening {

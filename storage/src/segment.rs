@@ -116,11 +116,10 @@ impl Segment {
         self.path("log")
     }
 
-    /// All files that go with it.
-    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+    /// The names of all files that go with it.
+    pub(crate) fn file_names(&self) -> [String; 4] {
         ["log", "index", "timeindex", "snapshot"]
-            .map(|extension| self.path(extension))
-            .to_vec()
+            .map(|extension| file_name(self.base_offset, extension))
     }
 
     /// Its largest timestamp, [`NO_TIMESTAMP`] without one.

@@ -61,7 +61,8 @@ impl Log {
         writer.unflushed.retain(|segment| !is_dropped(segment));
         writer.unsynced.retain(|segment| !is_dropped(segment));
         if !dropped.is_empty() {
-            reaper::unlink(dropped.iter().flat_map(|segment| segment.paths()).collect());
+            let names = dropped.iter().flat_map(|segment| segment.file_names());
+            reaper::unlink(&self.dir, names.collect());
         }
     }
 
