@@ -234,6 +234,12 @@ impl Mapping {
         Ok(())
     }
 
+    /// Whether the file is as long as its batches and all of it durable.
+    pub(crate) fn is_sealed(&self) -> bool {
+        // Who holds the lock changes the file's length.
+        self.file.try_lock().is_ok_and(|file| file.is_none())
+    }
+
     /// Grows the file to at least `end` bytes.
     fn allocate(&self, end: usize) -> io::Result<()> {
         let file = self.file.hold();

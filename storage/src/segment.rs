@@ -309,10 +309,11 @@ impl Segment {
     }
 
     /// Forgets its contents if no one used them since the last call, or in any case with `all`; they
-    /// load again on demand. For sealed segments only.
+    /// load again on demand. One that is not sealed yet stays.
     pub(crate) fn release_idle(&self, all: bool) {
         let used = self.used.swap(false, Ordering::Relaxed);
-        if (all || !used) && self.is_flushed() {
+        let sealed = self.loaded().is_some_and(|c| c.mapping.is_sealed());
+        if (all || !used) && sealed {
             self.release();
         }
     }
@@ -328,5 +329,30 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_sealed_yet_is_not_let_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let segment = Segment::new(dir.path(), 0);
+        let (_, mut tail, _) = segment.activate(1 << 20).unwrap();
+        tail.reserve(100).unwrap();
+        tail.append(&mut [IoSlice::new(&[1; 100])]).unwrap();
+        segment.appended(100, None, 0);
+        segment.flush().unwrap();
+        drop(tail);
+        // Durable, rolled, and no one reads it: but its file is longer than its batches.
+        segment.release_idle(true);
+        segment.seal().unwrap();
+        assert_eq!(fs::metadata(segment.log_path()).unwrap().len(), 100);
+        segment.release_idle(true);
+        assert!(segment.loaded().is_none());
     }
 }

@@ -168,7 +168,7 @@ impl Log {
             return Err(self.poisoned_error());
         }
         self.flush_held()?;
-        let active = {
+        let (rolled, active, names) = {
             let mut writer = self.writer.hold();
             self.closed.store(true, Ordering::Release);
             writer.open = None;
@@ -177,11 +177,18 @@ impl Log {
             }
             let active = Arc::clone(&writer.active);
             writer.unsynced.push(Arc::clone(&active));
-            active
+            let rolled = std::mem::take(&mut writer.unflushed);
+            (rolled, active, writer.names_dirty)
         };
         active.write_indexes()?;
+        // Appends may have slipped in between the flush and the lock, and have rolled the log.
+        for segment in &rolled {
+            segment.seal()?;
+        }
         active.seal()?;
-        // An append may have slipped in between the flush and the lock.
+        if names {
+            atomic_file::sync_dir(&self.dir)?;
+        }
         self.flushed.store(self.end_offset(), Ordering::Release);
         self.checkpoint_held()
     }
