@@ -117,7 +117,7 @@ impl Opening<'_> {
                 tracing::warn!(path = %segment.log_path().display(),
                     "the end of a log that was closed in order is damaged");
                 let recovery_point = self.known.recovery_point.unwrap_or_default();
-                return self.scan(last, recovery_point).map(|_| ());
+                return self.scan(last, recovery_point);
             };
             self.recovered.end = end;
             segment.release();
@@ -126,26 +126,25 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// Checks the segments from the one that holds the recovery point on.
+    /// Checks the segments from the one on that holds the last batch below the recovery point: it may
+    /// have been the active one when that was written, and not be sealed.
     fn check(&mut self, bases: &[i64]) -> Result<(), StorageError> {
         let last = bases.last().copied().unwrap_or_default();
         let recovery_point = self.known.recovery_point.unwrap_or(last);
         let first = bases
-            .partition_point(|&base_offset| base_offset <= recovery_point)
+            .partition_point(|&base_offset| base_offset < recovery_point)
             .saturating_sub(1);
         for &base_offset in &bases[..first.min(bases.len())] {
             self.push(Segment::existing(self.dir, base_offset)?);
         }
-        let mut torn = false;
         for (i, &base_offset) in bases.iter().enumerate().skip(first) {
             let gap = i > first && base_offset != self.recovered.end;
-            if torn || (gap && base_offset > recovery_point) {
-                torn = true;
+            if gap && base_offset > recovery_point {
                 self.set_aside(base_offset)?;
                 continue;
             }
             self.recovered.end = base_offset;
-            torn = self.scan(base_offset, recovery_point)?;
+            self.scan(base_offset, recovery_point)?;
             if let Some(segment) = self.recovered.segments.last()
                 && i + 1 < bases.len()
             {
@@ -161,8 +160,8 @@ impl Opening<'_> {
         self.recovered.segments.push(Arc::new(segment));
     }
 
-    /// Checks one segment and cuts it after its last good batch. Tells whether records were lost.
-    fn scan(&mut self, base_offset: i64, recovery_point: i64) -> Result<bool, StorageError> {
+    /// Checks one segment and cuts it after its last good batch.
+    fn scan(&mut self, base_offset: i64, recovery_point: i64) -> Result<(), StorageError> {
         self.names_dirty = true;
         let path = self.dir.join(file_name(base_offset, "log"));
         let file = File::options()
@@ -192,16 +191,14 @@ impl Opening<'_> {
         self.recovered.scanned_batches += scan.batches;
         self.recovered.end = scan.next_offset;
         let mut end = scan.position;
-        let mut lost = 0;
         if scan.next_offset < recovery_point {
             // Durable once, damaged since: stays where it is and is read as such. The log goes on in
             // a new segment.
             end = bytes.len();
         } else if end < bytes.len() {
-            lost = keep_copy(&path, bytes, end)?;
+            self.recovered.truncated_bytes += keep_copy(&path, bytes, end)?;
             file.set_len(end as u64).map_err(failed("cut", &path))?;
         }
-        self.recovered.truncated_bytes += lost;
         // What a crash of the process left in the page cache only is promised from now on.
         file.sync_all().map_err(failed("sync", &path))?;
         drop(mapping);
@@ -210,7 +207,7 @@ impl Opening<'_> {
             segment.load_with(indexes)?;
         }
         self.push(segment);
-        Ok(lost > 0)
+        Ok(())
     }
 
     /// Takes a segment after a torn one out of the log, and keeps its file.

@@ -245,7 +245,8 @@ impl Segment {
         self.size.store(size, Ordering::Release);
     }
 
-    /// Writes both index files as they are in memory.
+    /// Writes both index files as they are in memory. After an error none is there, nor an old one:
+    /// they are built again from the batches when they are needed.
     pub(crate) fn write_indexes(&self) -> Result<(), StorageError> {
         let Some(contents) = self.contents.shared().clone() else {
             return Ok(());
@@ -255,8 +256,13 @@ impl Segment {
             indexes.finish();
             (indexes.offsets.encode(), indexes.times.encode())
         };
-        atomic_file::replace_unsynced(&self.path("index"), &offsets)?;
-        atomic_file::replace_unsynced(&self.path("timeindex"), &times)
+        let (index, timeindex) = (self.path("index"), self.path("timeindex"));
+        atomic_file::replace_unsynced(&index, &offsets)
+            .and_then(|()| atomic_file::replace_unsynced(&timeindex, &times))
+            .inspect_err(|_| {
+                let _ = atomic_file::remove(&index);
+                let _ = atomic_file::remove(&timeindex);
+            })
     }
 
     /// Makes both index files durable. Files that are gone belong to a segment that is gone.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use fixture::*;
 use protocol::record::BatchBuilder;
-use storage::{Append, AppendError, Logs, OpenError, ReadError};
+use storage::{Append, AppendError, LogConfig, Logs, OpenError, ReadError};
 
 fn append_numbers(log: &storage::Log, from: u32, to: u32) {
     for i in from..to {
@@ -483,4 +483,75 @@ fn times_are_found_in_every_segment_and_codec() {
     log.delete_records(120).unwrap();
     assert_eq!(log.offset_for_timestamp(0, 120).unwrap(), None);
     assert_eq!(log.max_timestamp().unwrap(), None);
+}
+
+/// A crashed directory with segments of three batches, numbers 0..5.
+fn crashed_after_a_roll() -> (tempfile::TempDir, LogConfig, u64) {
+    let mut small = config();
+    let size = 3 * batch(&[&[0; 4]]).len() as u32;
+    small.segment_bytes = size;
+    let (dir, logs, log) = create(&small);
+    append_numbers(&log, 0, 5);
+    drop((log, logs));
+    (dir, small, u64::from(size))
+}
+
+#[test]
+fn a_segment_that_ends_at_the_recovery_point_is_not_taken_as_sealed() {
+    let (dir, small, size) = crashed_after_a_roll();
+    // The recovery point was written, then the segment was rolled, then power went: the file has
+    // reserved space at its end still, and the content of the index files never got to the disk.
+    let checkpoint = dir.path().join("recovery-point-offset-checkpoint");
+    fs::write(checkpoint, "0\n1\nt 0 3\n").unwrap();
+    let path = segment_file(dir.path(), 0, "log");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(size + 65_536).unwrap();
+    for extension in ["index", "timeindex"] {
+        fs::write(segment_file(dir.path(), 0, extension), "").unwrap();
+    }
+    let (_logs, log, recovery) = reopen(dir.path(), &small);
+    assert_eq!(recovery.truncated_bytes, 0);
+    assert_eq!(fs::metadata(&path).unwrap().len(), size);
+    let first = log.offset_for_timestamp(NOW, 5).unwrap().unwrap();
+    assert_eq!(first.offset, 0);
+    assert_numbers(&log, 0, 5);
+}
+
+#[test]
+fn rubbish_at_the_end_of_a_segment_does_not_take_the_next_one_away() {
+    let (dir, small, size) = crashed_after_a_roll();
+    // Half of a batch that failed to be written, before the log was rolled.
+    let path = segment_file(dir.path(), 0, "log");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(size as usize);
+    bytes.extend_from_slice(&[7; 30]);
+    fs::write(&path, bytes).unwrap();
+    let (_logs, log, recovery) = reopen(dir.path(), &small);
+    assert_eq!(recovery.truncated_bytes, 30);
+    assert_numbers(&log, 0, 5);
+}
+
+#[test]
+fn an_index_that_cannot_be_written_leaves_no_old_one_behind() {
+    let mut small = config();
+    small.segment_bytes = 3 * batch(&[b"a"]).len() as u32;
+    let (dir, logs, log) = create(&small);
+    append(&log, &batch_at(NOW, &[b"a"]));
+    drop(log);
+    logs.close().unwrap();
+    drop(logs);
+    let (logs, log, _) = reopen(dir.path(), &small);
+    let in_the_way = segment_file(dir.path(), 0, "timeindex.tmp");
+    fs::create_dir(&in_the_way).unwrap();
+    for time in [NOW + 5, NOW + 6, NOW + 2] {
+        append(&log, &batch_at(time, &[b"b"]));
+    }
+    drop(log);
+    logs.close().unwrap();
+    drop(logs);
+    fs::remove_dir(&in_the_way).unwrap();
+    let (_logs, log, recovery) = reopen(dir.path(), &small);
+    assert!(recovery.clean);
+    let newest = log.max_timestamp().unwrap().unwrap();
+    assert_eq!((newest.offset, newest.timestamp), (2, NOW + 6));
 }
