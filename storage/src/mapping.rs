@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 use rustix::fs::FallocateFlags;
 
 use crate::hold::Hold;
@@ -44,6 +44,8 @@ const STEP: Range<usize> = 64 * 1024..16 * 1024 * 1024;
 const UNMAP_INLINE_BYTES: usize = 1024 * 1024;
 /// The end of a file that is being written is taken to be in the page cache.
 const HOT_BYTES: usize = 16 * 1024 * 1024;
+/// What was read leaves the process's memory in blocks of this size.
+const BLOCK: usize = 64 * 1024;
 /// Pieces that one system call takes at most; the system allows 1024.
 const PIECES_PER_WRITE: usize = 512;
 
@@ -343,6 +345,34 @@ fn write_all_at(file: &File, mut pieces: &mut [IoSlice<'_>], mut at: u64) -> io:
 impl Drop for Tail {
     fn drop(&mut self) {
         self.mapping.writable.store(false, Ordering::Release);
+    }
+}
+
+impl Mapping {
+    /// Takes the blocks of a range that was read out of the process's memory. They stay in the page
+    /// cache. What was sent to one consumer is seldom sent to another soon, while mapped pages count
+    /// as resident: a replay of a large log would look like a leak.
+    fn read_past(&self, range: &Range<usize>) {
+        let start = range.start / BLOCK * BLOCK;
+        let end = range.end / BLOCK * BLOCK;
+        if start < end {
+            // SAFETY: the range lies in the mapping. It is a shared mapping of a file that is never
+            // written through memory, so only page table entries go, and a later read through any
+            // slice finds the same bytes.
+            let advised = unsafe {
+                let advice = UncheckedAdvice::DontNeed;
+                self.map()
+                    .unchecked_advise_range(advice, start, end - start)
+            };
+            // Advice that is not taken costs memory, nothing else.
+            drop(advised);
+        }
+    }
+}
+
+impl Drop for Slice {
+    fn drop(&mut self) {
+        self.mapping.read_past(&self.range);
     }
 }
 
