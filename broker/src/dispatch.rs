@@ -9,7 +9,7 @@ use protocol::messages::ApiKey;
 
 use crate::broker::Broker;
 use crate::client_info::ClientInfo;
-use crate::handlers::{self, Row};
+use crate::handlers;
 
 /// What a handler knows of its request besides the request itself.
 #[derive(Clone)]
@@ -113,21 +113,5 @@ pub fn dispatch(
         version,
     };
     let body = body_version.map(|_| frame);
-    Ok(measured(row, context, head.correlation_id, body))
-}
-
-fn measured(
-    row: &'static Row,
-    context: Context,
-    correlation_id: i32,
-    body: Option<Bytes>,
-) -> Running {
-    let broker = Arc::clone(&context.broker);
-    let running = (row.call)(context, correlation_id, body);
-    Box::pin(async move {
-        let timer = broker.metrics.request(row.index);
-        let outcome = running.await?;
-        timer.finish();
-        Ok(outcome)
-    })
+    Ok((row.call)(context, row.index, head.correlation_id, body))
 }

@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::hash::Hash;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -67,7 +68,8 @@ pub trait Api: 'static {
     }
 }
 
-type Call = fn(Context, i32, Option<Bytes>) -> BoxFuture<'static, Result<Outcome, DispatchError>>;
+type Call =
+    fn(Context, usize, i32, Option<Bytes>) -> BoxFuture<'static, Result<Outcome, DispatchError>>;
 
 /// A row of the table.
 pub struct Row {
@@ -156,12 +158,15 @@ const fn row_of<A: Api>(index: usize) -> Row {
 
 fn call<A: Api>(
     context: Context,
+    index: usize,
     correlation_id: i32,
     body: Option<Bytes>,
 ) -> BoxFuture<'static, Result<Outcome, DispatchError>> {
     Box::pin(async move {
         let key = A::KEY;
         let version = context.version;
+        let broker = Arc::clone(&context.broker);
+        let timer = broker.metrics.request(index);
         let encode = |response: &<A::Request as Request>::Response, shared: Vec<Bytes>| {
             frame::encode_response(key, version, correlation_id, response, shared)
         };
@@ -178,6 +183,7 @@ fn call<A: Api>(
             Reply::Silent => Outcome::Silent,
             Reply::Disconnect => Outcome::Disconnect,
         };
+        timer.finish();
         Ok(outcome)
     })
 }

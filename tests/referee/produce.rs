@@ -152,8 +152,6 @@ fn excused(question: &str) -> &'static [&'static str] {
             "record_errors",
             "batch_index",
         ],
-        // Until klamm has transactions: Apache Kafka refuses with 53.
-        "transactional without an id" => &["error_code", "base_offset", "log_start_offset"],
         // klamm names the first record with a wrong time, Apache Kafka all.
         "a time in the far future" => &["batch_index"],
         // Apache Kafka tells its log start with most refusals.

@@ -119,6 +119,13 @@ fn append(
     if context.version < ZSTD && is_zstd(records) {
         return Err(Refusal::code(ErrorCode::UnsupportedCompressionType));
     }
+    if is_transactional(records) {
+        // There is no transaction coordinator: nothing would ever end what this begins.
+        return Err(Refusal::code(match request.transactional_id {
+            None => ErrorCode::TransactionalIdAuthorizationFailed,
+            Some(_) => ErrorCode::InvalidTxnState,
+        }));
+    }
     let recompressed = recompress(&topic.config(), records)?;
     let records = recompressed.as_deref().unwrap_or(records);
     let appended = partition
@@ -139,6 +146,10 @@ fn append(
 fn is_zstd(records: &[u8]) -> bool {
     BatchHeader::parse(records)
         .is_ok_and(|header| header.attributes.compression() == Ok(Compression::Zstd))
+}
+
+fn is_transactional(records: &[u8]) -> bool {
+    BatchHeader::parse(records).is_ok_and(|header| header.attributes.is_transactional())
 }
 
 /// Why a partition's batch was not taken, in the protocol's terms.
