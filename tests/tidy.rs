@@ -213,7 +213,7 @@ fn what_the_documents_point_to_is_there() {
     }
     for name in read("ARCHITECTURE.md")
         .split('`')
-        .filter(|name| name.ends_with(".rs"))
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "rs"))
     {
         let here = ["", "broker/src/"]
             .iter()

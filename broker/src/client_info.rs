@@ -5,8 +5,6 @@ use std::sync::OnceLock;
 /// One connection's client, shared by all of its requests.
 #[derive(Debug)]
 pub struct ClientInfo {
-    /// Number of the connection, unique while the process lives.
-    pub connection_id: u64,
     /// Where the client is.
     pub peer: SocketAddr,
     /// The address that the client dialled.
@@ -16,9 +14,8 @@ pub struct ClientInfo {
 
 impl ClientInfo {
     /// A connection whose client has not yet said what it is.
-    pub fn new(connection_id: u64, peer: SocketAddr, local: SocketAddr) -> Self {
+    pub fn new(peer: SocketAddr, local: SocketAddr) -> Self {
         Self {
-            connection_id,
             peer,
             local,
             software: OnceLock::new(),

@@ -57,8 +57,9 @@ pub enum Outcome {
     Disconnect,
 }
 
-/// A request under way. It has its effect in order with the others of its connection because all
-/// effects happen in the first poll; it may be dropped at any await when the client goes away.
+/// A request under way. Appends and coordinator decisions happen in its first poll, in order with the
+/// others of its connection. What touches folders runs on a blocking thread, after that poll. It may
+/// be dropped at any await when the client goes away.
 pub type Running = BoxFuture<'static, Result<Outcome, DispatchError>>;
 
 /// Why a frame ends its connection.

@@ -2,8 +2,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use storage::{Append, AppendError, Appended, Log, Origin, Read, ReadError};
-use uuid::Uuid;
+use storage::{Append, AppendError, Appended, Log, Origin};
 
 mod compression;
 mod signals;
@@ -17,10 +16,6 @@ pub use waiters::{Registration, Waiters};
 /// end offset, and the leader epoch never changes.
 #[derive(Debug)]
 pub struct Partition {
-    /// Name of the topic.
-    pub topic: Arc<str>,
-    /// Id of the topic.
-    pub topic_id: Uuid,
     /// Index within the topic.
     pub index: i32,
     /// The log; handlers read its facts, every writer goes through [`Partition::append`].
@@ -33,12 +28,10 @@ pub const LEADER_EPOCH: i32 = 0;
 
 impl Partition {
     /// Takes a log into service.
-    pub fn new(topic: Arc<str>, topic_id: Uuid, index: i32, log: Arc<Log>) -> Arc<Self> {
+    pub fn new(index: i32, log: Arc<Log>) -> Arc<Self> {
         let signals = Arc::new(Signals::new(log.flushed_offset()));
         log.set_observer(Arc::clone(&signals) as Arc<dyn storage::LogObserver>);
         Arc::new(Self {
-            topic,
-            topic_id,
             index,
             log,
             signals,
@@ -81,17 +74,6 @@ impl Partition {
                 return Err(AppendError::Closed);
             }
         }
-    }
-
-    /// Whole batches from the one that holds `offset` on, below the high watermark.
-    pub fn read(
-        &self,
-        offset: i64,
-        max_bytes: usize,
-        min_one_batch: bool,
-    ) -> Result<Read, ReadError> {
-        self.log
-            .read(offset, self.high_watermark(), max_bytes, min_one_batch)
     }
 
     /// First offset that readers do not see yet.

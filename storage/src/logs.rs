@@ -168,14 +168,17 @@ impl Logs {
     pub fn delete(&self, topic: &str, partition: i32) -> Result<(), StorageError> {
         let key = (topic.to_owned(), partition);
         let log = self.services.logs.exclusive().remove(&key);
-        log.map_or_else(
-            || {
-                let name = data_dir::partition_name(topic, partition);
-                let path = self.services.options.data_dir.join(name);
-                Err(failed("delete", &path)(io::ErrorKind::NotFound.into()))
-            },
-            |log| log.delete(),
-        )
+        let Some(log) = log else {
+            let name = data_dir::partition_name(topic, partition);
+            let path = self.services.options.data_dir.join(name);
+            return Err(failed("delete", &path)(io::ErrorKind::NotFound.into()));
+        };
+        let deleted = log.delete();
+        if deleted.is_err() {
+            // Its folder is still there: the next attempt must find it.
+            self.services.logs.exclusive().entry(key).or_insert(log);
+        }
+        deleted
     }
 
     /// Bytes that the data directory's file system has in all, and free for us.

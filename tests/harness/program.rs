@@ -1,6 +1,7 @@
 //! The programs that can be put under test, and their command lines.
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -86,16 +87,45 @@ pub fn klamm() -> Result<PathBuf> {
         .nth(2)
         .context("the test is not in target/<profile>/deps")?;
     let path = profile.join("klamm");
-    if path.exists() {
-        return Ok(path);
-    }
     let release = if profile.ends_with("release") {
         " --release"
     } else {
         ""
     };
-    bail!(
-        "{} is missing: run `cargo build{release} -p klamm` first",
-        path.display()
-    )
+    let build = format!("run `cargo build{release} -p klamm` first");
+    let Ok(built) = path.metadata().and_then(|metadata| metadata.modified()) else {
+        bail!("{} is missing: {build}", path.display());
+    };
+    // cargo builds the tests of a workspace without its programs: a green run of an old one is none.
+    if let Some(newer) = source_newer_than(built) {
+        bail!(
+            "{} is older than {}: {build}",
+            path.display(),
+            newer.display()
+        );
+    }
+    Ok(path)
+}
+
+fn source_newer_than(built: SystemTime) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<PathBuf> = ["broker", "client", "config", "protocol", "storage"]
+        .map(|name| root.join(name).join("src"))
+        .into();
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().ok()?.flatten() {
+            let path = entry.path();
+            // What is compiled for unit tests only does not make a new program.
+            let stem = path.file_stem()?.to_string_lossy();
+            if stem.ends_with("test") || stem.ends_with("tests") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if entry.metadata().ok()?.modified().ok()? > built {
+                return Some(path);
+            }
+        }
+    }
+    None
 }

@@ -249,10 +249,7 @@ impl Topics {
         };
         store.flush()?;
         let partitions = (had..count).zip(made);
-        topic.extend(
-            partitions
-                .map(|(index, log)| Partition::new(Arc::clone(&topic.name), topic.id, index, log)),
-        );
+        topic.extend(partitions.map(|(index, log)| Partition::new(index, log)));
         info!(topic = name, partitions = count, "added partitions");
         Ok(())
     }

@@ -255,7 +255,7 @@ fn open_store(logs: &Logs, found: Option<Found>) -> anyhow::Result<(Store, bool)
         }
         None => logs.create(METADATA_TOPIC, 0, METADATA_TOPIC_ID.into_bytes(), config)?,
     };
-    let partition = Partition::new(METADATA_TOPIC.into(), METADATA_TOPIC_ID, 0, log);
+    let partition = Partition::new(0, log);
     let store = Store::replay(Journal::new(partition))
         .with_context(|| format!("cannot read the metadata in {METADATA_TOPIC}-0"))?;
     Ok((store, fresh))

@@ -288,7 +288,7 @@ fn folders_and_metadata_are_made_to_agree() {
         .unwrap();
     let mut batch = BatchBuilder::new();
     batch.push(1, None, Some(b"v"));
-    let partition = Partition::new("full".into(), id, 1, Arc::clone(&full[1]));
+    let partition = Partition::new(1, Arc::clone(&full[1]));
     partition.append(&batch.build(), Origin::Client).unwrap();
     logs.delete("known", 1).unwrap();
     drop((partition, full));

@@ -88,7 +88,7 @@ impl Topics {
         let name: Arc<str> = name.into();
         let partitions = (0i32..)
             .zip(logs)
-            .map(|(index, log)| Partition::new(Arc::clone(&name), id, index, log))
+            .map(|(index, log)| Partition::new(index, log))
             .collect();
         let metrics = TopicMetrics::default();
         let topic = Topic::new(

@@ -2,7 +2,6 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -68,12 +67,11 @@ fn start(
     stopping: &watch::Receiver<bool>,
     connections: &mut JoinSet<()>,
 ) {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
     let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
         return;
     };
     let _ = stream.set_nodelay(true);
-    let client = ClientInfo::new(NEXT.fetch_add(1, Ordering::Relaxed), peer, local);
+    let client = ClientInfo::new(peer, local);
     let client = Arc::new(client);
     let open = broker.metrics.connection();
     // Spawned as it is: a future around it would make each connection's task twice as large.

@@ -189,7 +189,9 @@ impl Log {
         if names {
             atomic_file::sync_dir(&self.dir)?;
         }
-        self.flushed.store(self.end_offset(), Ordering::Release);
+        let end_offset = self.end_offset();
+        self.flushed.store(end_offset, Ordering::Release);
+        self.tell(|observer| observer.flushed(end_offset));
         self.checkpoint_held()
     }
 }

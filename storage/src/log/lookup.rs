@@ -35,9 +35,7 @@ impl Log {
                 if found.header.max_timestamp < timestamp {
                     continue;
                 }
-                let hit = self.record(&segment, &contents, &found, |offset, time| {
-                    offset >= start && time >= timestamp
-                })?;
+                let hit = self.record(&segment, &contents, &found, start, timestamp)?;
                 if let Some(hit) = hit {
                     return Ok((hit.offset < up_to).then_some(hit));
                 }
@@ -69,18 +67,17 @@ impl Log {
             return Ok(None);
         };
         let newest = found.header.max_timestamp;
-        self.record(&segment, &contents, &found, |offset, time| {
-            offset >= start && time >= newest
-        })
+        self.record(&segment, &contents, &found, start, newest)
     }
 
-    /// The first record of a batch that `wanted(offset, timestamp)` takes.
+    /// The first record of a batch that lies at or after `start` and `earliest` (epoch ms).
     fn record(
         &self,
         segment: &Segment,
         contents: &Contents,
         found: &Found,
-        wanted: impl Fn(i64, i64) -> bool,
+        start: i64,
+        earliest: i64,
     ) -> Result<Option<TimestampOffset>, ReadError> {
         let header = &found.header;
         let bad = |_| corrupt(segment, header.base_offset);
@@ -91,9 +88,9 @@ impl Log {
         };
         if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
             // One time for all of the batch.
-            let mut offsets = header.base_offset..=header.last_offset();
-            let offset = offsets.find(|&offset| wanted(offset, header.max_timestamp));
-            return Ok(offset.map(|offset| hit(offset, header.max_timestamp)));
+            let offset = header.base_offset.max(start);
+            let found = offset <= header.last_offset() && header.max_timestamp >= earliest;
+            return Ok(found.then(|| hit(offset, header.max_timestamp)));
         }
         let batch = &contents.mapping.bytes()[found.position..found.end()];
         let limit = validate::decompression_limit(&self.config());
@@ -102,7 +99,7 @@ impl Log {
             let record = record.map_err(bad)?;
             let offset = header.base_offset + i64::from(record.offset_delta);
             let timestamp = timestamp_of(header, record.timestamp_delta);
-            if wanted(offset, timestamp) {
+            if offset >= start && timestamp >= earliest {
                 return Ok(Some(hit(offset, timestamp)));
             }
         }
