@@ -71,6 +71,16 @@ pub struct Outgoing {
     pub timestamp_ms: i64,
 }
 
+impl Outgoing {
+    /// Bytes that it adds to a batch, but for a few of framing.
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter();
+        self.key.as_ref().map_or(0, Vec::len)
+            + self.value.as_ref().map_or(0, Vec::len)
+            + headers.map(|(k, v)| k.len() + v.len()).sum::<usize>()
+    }
+}
+
 /// Where a batch went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
@@ -134,9 +144,16 @@ impl Producer {
         })
     }
 
-    /// Adds a record; sends what is gathered when its batch is full.
+    /// Adds a record; sends what is gathered when its batch is full, or would be too full with it:
+    /// a record that is allowed alone must not be refused for its neighbours.
     pub async fn send(&mut self, record: &Outgoing) -> Result<Vec<Delivery>, ClientError> {
-        let place = self.place(record)?;
+        let mut delivered = Vec::new();
+        let mut place = self.place(record)?;
+        let batch = &self.open[place].batch;
+        if !batch.is_empty() && batch.size() + record.bytes() > self.options.batch_bytes {
+            delivered = self.flush().await?;
+            place = self.place(record)?;
+        }
         let batch = &mut self.open[place].batch;
         let headers: Vec<(&[u8], Option<&[u8]>)> = record
             .headers
@@ -146,9 +163,9 @@ impl Producer {
         let (key, value) = (record.key.as_deref(), record.value.as_deref());
         batch.push_with_headers(record.timestamp_ms, key, value, &headers);
         if batch.size() >= self.options.batch_bytes {
-            return self.flush().await;
+            delivered.extend(self.flush().await?);
         }
-        Ok(Vec::new())
+        Ok(delivered)
     }
 
     /// Sends everything gathered and waits until it is delivered.

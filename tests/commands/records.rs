@@ -162,3 +162,32 @@ fn following_outlives_a_restart_and_a_sleepy_producer_reconnects() -> Result<()>
     assert!(producer.wait()?.success() && reader.wait()?.success());
     Ok(())
 }
+
+#[test]
+fn a_record_is_not_refused_for_its_neighbours() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let (at, topic) = (broker.bootstrap(), unique("large"));
+    // Each is below max.message.bytes, the two together are not.
+    let lines = format!("{}\n{}\n", "a".repeat(400_000), "b".repeat(900_000));
+    done(at, &["produce", &topic], &lines)?;
+    assert!(done(at, &["consume", &topic], "")?.out == lines);
+    Ok(())
+}
+
+#[test]
+fn lines_before_one_that_cannot_be_sent_are_delivered() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let (at, topic) = (broker.bootstrap(), unique("before"));
+    let refused = run(at, &["produce", &topic, "-k", ":"], "a:1\nnone\nb:2\n")?;
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.err.contains("in line 2: \"none\""),
+        "{}",
+        refused.err
+    );
+    let lines = format!("c:3\nd:{}\n", "x".repeat(1_100_000));
+    let refused = run(at, &["produce", &topic, "-k", ":"], &lines)?;
+    assert_eq!(refused.code, Some(1));
+    assert_eq!(done(at, &["consume", &topic], "")?.out, "1\n3\n");
+    Ok(())
+}

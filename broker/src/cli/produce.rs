@@ -99,29 +99,44 @@ pub(super) async fn run(args: ProduceArgs) -> Result<()> {
     };
     let connection = args.bootstrap.open().await?;
     let mut producer = Producer::open(connection, &args.topic, options).await?;
+    let read = send_lines(&args, &mut producer).await;
+    // What was read before an error is sent all the same.
+    let sent = producer.flush().await;
+    if let Ok(sent) = &sent {
+        report(&args, sent)?;
+    }
+    read?;
+    sent?;
+    Ok(())
+}
+
+async fn send_lines(args: &ProduceArgs, producer: &mut Producer) -> Result<()> {
     let mut lines = read_lines();
+    let mut number = 0;
     while let Some(chunk) = lines.recv().await {
         for line in chunk? {
-            let sent = producer.send(&record(&args, &line)?).await?;
-            report(&args, &sent)?;
+            number += 1;
+            let sent = producer.send(&record(args, number, &line)?).await?;
+            report(args, &sent)?;
         }
         // Nothing more to read for now: what is gathered should not wait for it.
         if lines.is_empty() {
             let sent = producer.flush().await?;
-            report(&args, &sent)?;
+            report(args, &sent)?;
         }
     }
-    let sent = producer.flush().await?;
-    report(&args, &sent)
+    Ok(())
 }
 
-fn record(args: &ProduceArgs, line: &[u8]) -> Result<Outgoing> {
+fn record(args: &ProduceArgs, number: u64, line: &[u8]) -> Result<Outgoing> {
     let (key, value) = match &args.key_separator {
         None => (None, line),
         Some(separator) => {
             let (key, value) = split(line, separator.as_bytes()).ok_or_else(|| {
                 let line = String::from_utf8_lossy(line);
-                Usage(format!("no key separator {separator:?} in line {line:?}"))
+                Usage(format!(
+                    "no key separator {separator:?} in line {number}: {line:?}"
+                ))
             })?;
             (Some(key.to_vec()), value)
         }
