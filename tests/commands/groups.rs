@@ -115,3 +115,19 @@ fn members_share_a_topic_and_a_group_in_use_is_left_alone() -> Result<()> {
     }
     shared
 }
+
+#[test]
+fn a_member_whose_output_is_closed_leaves_and_commits_nothing() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let (at, topic, group) = (broker.bootstrap(), unique("closed"), unique("closers"));
+    let lines = format!("{}\n", "x".repeat(999)).repeat(3000);
+    done(at, &["produce", &topic], &lines)?;
+    let mut child = command(at, &["consume", &topic, "-g", &group])?.spawn()?;
+    // More than a pipe holds is still to come.
+    drop(child.stdout.take());
+    assert!(child.wait()?.success());
+    let rows = done(at, &["group", "describe", &group, "--json"], "")?.json()?;
+    assert_eq!(rows[0]["members"], 0, "{rows:?}");
+    assert_eq!(standing(at, &group)?, BTreeMap::new());
+    Ok(())
+}

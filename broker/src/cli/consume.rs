@@ -307,14 +307,20 @@ impl Consumer {
     }
 
     async fn close(mut self) -> Result<()> {
-        self.out.flush()?;
+        let flushed = self.out.flush();
         let Some(mut member) = self.member else {
-            return Ok(());
+            return Ok(flushed?);
         };
-        if !self.printed.is_empty() {
-            member.commit(&self.printed).await?;
-        }
-        Ok(member.leave().await?)
+        let committed = if flushed.is_ok() && !self.printed.is_empty() {
+            member.commit(&self.printed).await
+        } else {
+            Ok(())
+        };
+        // Whatever went wrong, the next member should not have to wait for the session to time out.
+        let left = member.leave().await;
+        flushed?;
+        committed?;
+        Ok(left?)
     }
 }
 
