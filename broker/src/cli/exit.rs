@@ -28,7 +28,7 @@ pub(super) fn code(done: anyhow::Result<()>) -> ExitCode {
     if io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("klamm: {error:#}");
+    eprintln!("klamm: {}", told(&error));
     let unreachable = error
         .downcast_ref::<ClientError>()
         .is_some_and(ClientError::is_unreachable);
@@ -39,4 +39,33 @@ pub(super) fn code(done: anyhow::Result<()>) -> ExitCode {
     } else {
         1
     })
+}
+
+/// The error with its causes, but for those that it tells itself.
+fn told(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .reduce(|told, cause| {
+            if told.ends_with(&cause) {
+                told
+            } else {
+                format!("{told}: {cause}")
+            }
+        })
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = std::io::Error::from(ErrorKind::NotFound);
+        let expected = format!("settings: open f: {cause}");
+        let error = anyhow::Error::new(cause).context(expected.clone());
+        assert_eq!(told(&error), expected);
+        assert_eq!(told(&error.context("start")), format!("start: {expected}"));
+    }
 }
