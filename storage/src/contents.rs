@@ -8,6 +8,7 @@ use crate::hold::HoldShared;
 use crate::indexes::Indexes;
 use crate::mapping::Mapping;
 use crate::offset_index::OffsetEntry;
+use crate::time_index::TimeEntry;
 
 /// A segment in memory.
 #[derive(Debug)]
@@ -47,7 +48,17 @@ impl Contents {
     /// An offset up to which all records are older than `timestamp`.
     pub(crate) fn indexes_below(&self, base_offset: i64, timestamp: i64) -> Option<i64> {
         let entry = self.indexes.shared().times.below(timestamp)?;
-        Some(base_offset + i64::from(entry.relative))
+        let fits = self.has_time(base_offset, entry);
+        fits.then_some(base_offset + i64::from(entry.relative))
+    }
+
+    /// Whether the batch that an entry of the time index names has the timestamp that it tells.
+    pub(crate) fn has_time(&self, base_offset: i64, entry: TimeEntry) -> bool {
+        let offset = base_offset + i64::from(entry.relative);
+        let found = self.find(base_offset, offset).ok().flatten();
+        found.is_some_and(|found| {
+            found.header.last_offset() == offset && found.header.max_timestamp == entry.timestamp
+        })
     }
 
     /// Last offset of the first batch with the largest timestamp.

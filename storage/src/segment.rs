@@ -139,6 +139,33 @@ impl Segment {
         timestamp
     }
 
+    /// Whether all its records are older than `oldest_ms`. A flipped bit in the time index must not
+    /// be why a segment is given up: before it says yes, the batch is asked too.
+    pub(crate) fn is_older_than(&self, oldest_ms: i64) -> bool {
+        self.newest_ms() < oldest_ms && self.confirm_max_timestamp() && self.newest_ms() < oldest_ms
+    }
+
+    /// Corrects the largest timestamp if the batch that it is said to be from has another one. False
+    /// if that cannot be told.
+    fn confirm_max_timestamp(&self) -> bool {
+        let Ok(contents) = self.contents() else {
+            return false;
+        };
+        let max = contents.indexes.shared().max;
+        if max.is_none_or(|max| contents.has_time(self.base_offset, max)) {
+            return true;
+        }
+        tracing::warn!(path = %self.path("timeindex").display(),
+            "a time index is wrong: built again from the batches");
+        let bytes = contents.mapping.bytes();
+        let mut indexes = Indexes::scan(self.base_offset, bytes, REBUILT_INTERVAL);
+        indexes.finish();
+        let timestamp = indexes.max.map_or(NO_TIMESTAMP, |max| max.timestamp);
+        *contents.indexes.exclusive() = indexes;
+        self.max_timestamp.store(timestamp, Ordering::Relaxed);
+        true
+    }
+
     /// Its file and indexes, loaded if need be.
     pub(crate) fn contents(&self) -> Result<Arc<Contents>, StorageError> {
         self.used.store(true, Ordering::Relaxed);

@@ -127,7 +127,7 @@ impl Log {
         let segments = self.segments.all();
         let old = |segment: &Segment| {
             config.retention_ms >= 0
-                && now_ms.saturating_sub(segment.newest_ms()) > config.retention_ms
+                && segment.is_older_than(now_ms.saturating_sub(config.retention_ms))
         };
         let by_time = segments
             .iter()
@@ -180,5 +180,53 @@ impl Log {
         atomic_file::sync_parent(&self.dir)?;
         reaper::remove_dir(deleted);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::record::BatchBuilder;
+
+    use crate::config::{sample, sample_options};
+    use crate::{Append, Logs, Origin};
+
+    const DAY: i64 = 24 * 3_600_000;
+    const NOW: i64 = 1_750_000_000_000;
+
+    #[test]
+    fn a_flipped_bit_in_an_index_makes_no_record_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let batch = |timestamp| {
+            let mut batch = BatchBuilder::new();
+            batch.push(timestamp, None, Some(b"value"));
+            batch.build()
+        };
+        let mut config = sample();
+        config.segment_bytes = 3 * batch(0).len() as u32;
+        let (logs, _) = Logs::open(sample_options(dir.path()), &config).unwrap();
+        let log = logs.create("t", 0, [0; 16], config.clone()).unwrap();
+        let how = Append {
+            origin: Origin::Client,
+            leader_epoch: 0,
+            now_ms: NOW,
+        };
+        for timestamp in [NOW - DAY; 3].into_iter().chain([NOW; 7]) {
+            log.append(&batch(timestamp), how).unwrap();
+        }
+        drop(log);
+        logs.close().unwrap();
+        let path = dir.path().join("t-0/00000000000000000003.timeindex");
+        let mut index = std::fs::read(&path).unwrap();
+        // The last timestamp is now 35 years earlier.
+        let at = index.len() - crate::time_index::ENTRY + 2;
+        index[at] ^= 1;
+        std::fs::write(&path, index).unwrap();
+        config.retention_ms = DAY / 2;
+        let (_logs, recovery) = Logs::open(sample_options(dir.path()), &config).unwrap();
+        let log = &recovery.partitions[0].log;
+        log.apply_retention(NOW + 1, false).unwrap();
+        assert_eq!(log.start_offset(), 3);
+        let found = log.offset_for_timestamp(NOW, 10).unwrap().unwrap();
+        assert_eq!(found.offset, 3);
     }
 }
