@@ -2,7 +2,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use harness::{Broker, Options, eventually, unique};
+use harness::{Broker, Options, ask, eventually, unique};
+use kafka_protocol::messages::DeleteRecordsRequest;
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
 
 use crate::klamm::{command, done, run};
 
@@ -129,5 +133,26 @@ fn a_member_whose_output_is_closed_leaves_and_commits_nothing() -> Result<()> {
     let rows = done(at, &["group", "describe", &group, "--json"], "")?.json()?;
     assert_eq!(rows[0]["members"], 0, "{rows:?}");
     assert_eq!(standing(at, &group)?, BTreeMap::new());
+    Ok(())
+}
+
+#[test]
+fn a_group_whose_next_record_was_deleted_goes_on_with_the_first_that_is_there() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let (at, topic, group) = (broker.bootstrap(), unique("gone"), unique("late"));
+    done(at, &["topic", "create", &topic, "-p", "1"], "")?;
+    done(at, &["produce", &topic], "a\nb\nc\nd\n")?;
+    let args = ["consume", &topic, "-g", &group];
+    done(at, &[&args[..], &["-c", "1"]].concat(), "")?;
+    let partition = DeleteRecordsPartition::default().with_offset(3);
+    let deleted = DeleteRecordsTopic::default()
+        .with_name(ask::topic(&topic))
+        .with_partitions(vec![partition]);
+    let request = DeleteRecordsRequest::default().with_topics(vec![deleted]);
+    broker.wire()?.call(2, &request)?;
+    let read = done(at, &args, "")?;
+    assert_eq!(read.out, "d\n");
+    assert!(read.err.contains("no offset 1"), "{}", read.err);
+    assert_eq!(standing(at, &group)?, BTreeMap::from([(0, (4, 0))]));
     Ok(())
 }

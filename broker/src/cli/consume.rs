@@ -244,7 +244,8 @@ impl Consumer {
         Ok(())
     }
 
-    /// Starts at `committed` where there is one, else where the arguments say.
+    /// Starts at `committed` where there is one that the partition still has, else where the arguments
+    /// say.
     async fn start_at(
         &mut self,
         partitions: &[i32],
@@ -263,6 +264,19 @@ impl Consumer {
         };
         let first = offsets(At::Earliest).await?;
         let last = offsets(At::Latest).await?;
+        let has = |partition: &TopicPartition, offset: i64| {
+            let (first, last) = (first.get(partition), last.get(partition));
+            first.is_some_and(|first| *first <= offset) && last.is_some_and(|last| offset <= *last)
+        };
+        let (kept, gone): (Vec<_>, Vec<_>) = committed
+            .iter()
+            .map(|(partition, offset)| (partition.clone(), *offset))
+            .partition(|(partition, offset)| has(partition, *offset));
+        for ((topic, partition), offset) in gone {
+            eprintln!(
+                "klamm: {topic}-{partition} has no offset {offset}, which the group committed"
+            );
+        }
         let mut positions = match (self.args.offset, self.args.timestamp) {
             (_, Some(epoch_ms)) => offsets(At::Time(epoch_ms)).await?,
             (Some(offset), _) => last
@@ -278,11 +292,7 @@ impl Consumer {
             (None, None) if self.args.from_beginning || !self.args.follow => first,
             (None, None) => last.clone(),
         };
-        positions.extend(
-            committed
-                .iter()
-                .map(|(partition, offset)| (partition.clone(), *offset)),
-        );
+        positions.extend(kept);
         self.ends = if self.args.follow {
             BTreeMap::new()
         } else {
