@@ -49,7 +49,16 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         broker = opening => broker??,
         signal = signals.stop() => anyhow::bail!("{signal} before the logs were recovered"),
     };
-    let listener = bind(&listen).await?;
+    let logs = Arc::clone(&broker.logs);
+    let close = move || logs.close();
+    let listener = match bind(&listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            // Else the next start would take this for a crash and check the logs.
+            spawn_blocking(close).await??;
+            return Err(error);
+        }
+    };
     tracing::info!(address = %listener.local_addr()?, "listening");
     let clients = tokio::spawn(net::serve(listener, Arc::clone(&broker), broker.stopping()));
     let groups = tokio::spawn(Arc::clone(&broker.groups).run(broker.stopping()));
@@ -60,8 +69,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     broker.stop();
     groups.await?;
     clients.await?;
-    let logs = Arc::clone(&broker.logs);
-    spawn_blocking(move || logs.close()).await??;
+    spawn_blocking(close).await??;
     if let Some(http) = http {
         http.stop().await?;
     }

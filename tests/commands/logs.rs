@@ -69,3 +69,16 @@ fn the_files_of_a_stopped_broker_are_sound_until_a_bit_flips() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_port_in_use_is_told_and_leaves_the_logs_closed_in_order() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().to_str().context("a path of letters")?;
+    let args = ["serve", "--data-dir", data, "--listen", broker.bootstrap()];
+    let refused = run(broker.bootstrap(), &args, "")?;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("cannot listen on"), "{}", refused.err);
+    assert!(dir.path().join(".kafka_cleanshutdown").exists());
+    Ok(())
+}
