@@ -10,6 +10,10 @@ use kafka_protocol::messages::{FetchRequest, HeartbeatRequest, MetadataRequest};
 /// Far longer than anything here takes: an answer by timeout would be seen as such.
 const LONG_MS: i32 = 50_000;
 
+/// Ten thousand parked fetches in all.
+const READERS: usize = 100;
+const FETCHES_EACH: usize = 100;
+
 fn waiting(topic: &str, offset: i64, min_bytes: i32, max_wait_ms: i32) -> FetchRequest {
     ask::fetch(topic, offset)
         .with_min_bytes(min_bytes)
@@ -29,9 +33,11 @@ fn an_append_wakes_every_parked_fetch() -> Result<()> {
     let (broker, mut wire, topic) = started("woken")?;
     let began = Instant::now();
     let mut parked = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..READERS {
         let mut reader = broker.wire()?;
-        reader.send(12, &waiting(&topic, 0, 1, LONG_MS))?;
+        for _ in 0..FETCHES_EACH {
+            reader.send(12, &waiting(&topic, 0, 1, LONG_MS))?;
+        }
         parked.push(reader);
     }
     assert_eq!(
@@ -39,9 +45,11 @@ fn an_append_wakes_every_parked_fetch() -> Result<()> {
         0
     );
     for mut reader in parked {
-        let (_, response) = reader.receive::<FetchRequest>(12)?;
-        let partition = &response.responses[0].partitions[0];
-        assert_eq!(batches(partition)?, [(0, 1)]);
+        for _ in 0..FETCHES_EACH {
+            let (_, response) = reader.receive::<FetchRequest>(12)?;
+            let partition = &response.responses[0].partitions[0];
+            assert_eq!(batches(partition)?, [(0, 1)]);
+        }
     }
     assert!(
         began.elapsed() < Duration::from_millis(LONG_MS as u64),
