@@ -74,10 +74,11 @@ pub(crate) fn partition_name(topic: &str, partition: i32) -> String {
 
 /// Topic and partition of a folder name, if it is one.
 pub(crate) fn parse_partition_name(name: &str) -> Option<(String, i32)> {
-    let (topic, partition) = name.rsplit_once('-')?;
-    let digits = !partition.is_empty() && partition.bytes().all(|b| b.is_ascii_digit());
-    let partition = partition.parse().ok()?;
-    (digits && !topic.is_empty()).then(|| (topic.to_owned(), partition))
+    let (topic, digits) = name.rsplit_once('-')?;
+    let partition: i32 = digits.parse().ok()?;
+    // As this crate writes it: `t-01` is not `t-1`.
+    let canonical = partition >= 0 && partition.to_string() == digits;
+    (canonical && !topic.is_empty()).then(|| (topic.to_owned(), partition))
 }
 
 /// Whether a folder waits to be removed.
@@ -109,7 +110,16 @@ mod tests {
     #[test]
     fn names_are_told_apart() {
         assert_eq!(parse_partition_name("a-b-12"), Some(("a-b".to_owned(), 12)));
-        for bad in ["a", "-1", "a-", "a-x", "a--", "a-99999999999"] {
+        for bad in [
+            "a",
+            "-1",
+            "a-",
+            "a-x",
+            "a--",
+            "a-01",
+            "a-+1",
+            "a-99999999999",
+        ] {
             assert_eq!(parse_partition_name(bad), None, "{bad}");
         }
         let deleted = deleted_name(&"x".repeat(249), 3);

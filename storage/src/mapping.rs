@@ -80,19 +80,22 @@ pub(crate) struct Tail {
 }
 
 impl Mapping {
-    /// Maps `file`, whose first `published` bytes are record batches and whose length is just that,
-    /// with room for `capacity` bytes.
+    /// Maps `file`, whose first `published` bytes are record batches, with room for `capacity` bytes.
+    /// Space that was reserved after the batches is given back.
     pub(crate) fn writable(
         file: File,
         published: usize,
         capacity: usize,
     ) -> io::Result<(Arc<Self>, Tail)> {
         let length = file.metadata()?.len() as usize;
-        if length != published {
+        if length < published {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "the file is longer or shorter than its batches",
+                "the file is shorter than its batches",
             ));
+        }
+        if length > published {
+            file.set_len(published as u64)?;
         }
         let file = Arc::new(file);
         let mapping = Arc::new(Self::new(&file, published, capacity, true)?);

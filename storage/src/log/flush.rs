@@ -85,7 +85,7 @@ impl Log {
 
     /// After a failed flush the kernel may have dropped the dirty pages and call the next flush a
     /// success: nothing is acknowledged any more.
-    fn poison(&self, error: &StorageError) {
+    pub(super) fn poison(&self, error: &StorageError) {
         tracing::error!(
             topic = self.key.0,
             partition = self.key.1,

@@ -25,6 +25,17 @@ impl Log {
             return Ok(());
         }
         let _maintenance = self.maintenance.hold();
+        let cut = self.truncate_held(offset);
+        if let Err(error) = &cut
+            && !self.is_poisoned()
+        {
+            // What is on disk and what is in memory may be two things now.
+            self.poison(error);
+        }
+        cut
+    }
+
+    fn truncate_held(&self, offset: i64) -> Result<(), StorageError> {
         // From here on all files are as long as their batches, and no tail is open.
         self.flush_held()?;
         let mut writer = self.writer.hold();
@@ -135,7 +146,8 @@ impl Log {
         writer.snapshot_offset = restored.snapshot_offset;
         writer.active = Arc::clone(kept.last().expect("cut leaves one"));
         writer.unflushed.clear();
-        writer.unsynced.clear();
+        let stays = |segment: &Arc<Segment>| kept.iter().any(|kept| Arc::ptr_eq(kept, segment));
+        writer.unsynced.retain(stays);
         self.segments.replace(kept);
         Ok(())
     }
