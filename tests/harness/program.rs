@@ -92,14 +92,14 @@ pub fn klamm() -> Result<PathBuf> {
     } else {
         ""
     };
-    let build = format!("run `cargo build{release} -p klamm` first");
+    let advice = format!("run `cargo build{release} -p klamm` first");
     let Ok(built) = path.metadata().and_then(|metadata| metadata.modified()) else {
-        bail!("{} is missing: {build}", path.display());
+        bail!("{} is missing: {advice}", path.display());
     };
     // cargo builds the tests of a workspace without its programs: a green run of an old one is none.
     if let Some(newer) = source_newer_than(built) {
         bail!(
-            "{} is older than {}: {build}",
+            "{} is older than {}: {advice}",
             path.display(),
             newer.display()
         );
