@@ -32,6 +32,11 @@ impl Wire {
         })
     }
 
+    /// Another connection to the same broker.
+    pub fn another(&self) -> Result<Self> {
+        Self::connect(&self.stream.peer_addr()?.to_string())
+    }
+
     /// The socket itself.
     pub fn stream(&self) -> &TcpStream {
         &self.stream

@@ -32,6 +32,41 @@ fn future_version(wire: &mut Wire) -> Result<(i16, i16, i16)> {
     Ok((response.error_code, own.min_version, own.max_version))
 }
 
+/// Whether a request of this key and version, with a body of zeros, ends its connection.
+fn ends(wire: &mut Wire, key: i16, version: i16) -> Result<bool> {
+    let mut frame = BytesMut::new();
+    frame.put_i16(key);
+    frame.put_i16(version);
+    frame.put_i32(7);
+    frame.put_i16(-1);
+    frame.put_slice(&[0; 64]);
+    let mut own = wire.another()?;
+    own.send_frame(&frame)?;
+    own.closes()
+}
+
+/// There is no layout of an error that a client of an unknown key or version could read: the
+/// connection ends, with Apache Kafka and with klamm.
+#[test]
+fn what_is_not_there_ends_the_connection() -> Result<()> {
+    let mut pair = Pair::start()?;
+    for (key, version) in [
+        (999, 0),
+        (-1, 0),
+        (3, 99),
+        (3, -1),
+        (0, 0),
+        (0, 2),
+        (1, 3),
+        (4, 0),
+    ] {
+        let (kafka, klamm) = pair.both(|wire| ends(wire, key, version))?;
+        let same = format!("key {key} version {version}: {kafka} | {klamm}");
+        assert!(kafka && klamm, "{same}");
+    }
+    pair.verdict()
+}
+
 #[test]
 fn api_versions() -> Result<()> {
     let mut pair = Pair::start()?;
