@@ -1,0 +1,24 @@
+//! Continuous queries: records in, changes of rows out.
+//!
+//! A view at a position is a pure function of the records below the position. Nothing here reads a
+//! clock, a file or a socket, or draws a random number; whoever runs an [`Engine`] decides where its
+//! records come from and where the changes go: inside the broker, or anywhere else.
+mod commit;
+mod dead_letter;
+mod engine;
+mod input;
+mod outcome;
+mod table;
+mod views;
+
+pub use commit::{Commit, OutputPosition, SourcePosition};
+pub use dead_letter::dead_letter_headers;
+pub use engine::{Engine, Options, Progress};
+pub use input::Input;
+pub use outcome::{Counts, Outcome, Reason, Rejection};
+pub use table::{Row, RowError, Table};
+pub use views::{View, all, find};
+
+/// Rises when the same definition over the same records may give other rows: it is part of the
+/// hash of every definition, so that views are built anew.
+pub const ENGINE_VERSION: u32 = 1;

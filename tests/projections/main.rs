@@ -1,0 +1,1 @@
+//! What views say, compared with what they must say.
