@@ -15,6 +15,7 @@ use crate::handlers::TABLE;
 use crate::metadata::{self, ProducerIds, Topics};
 use crate::metrics::Metrics;
 use crate::net::Budget;
+use crate::projector::Projector;
 
 /// The rooms that handlers work with.
 pub struct Broker {
@@ -28,6 +29,8 @@ pub struct Broker {
     pub producer_ids: ProducerIds,
     /// Consumer groups and their offsets.
     pub groups: Arc<Groups>,
+    /// Views and who keeps them.
+    pub projector: Projector,
     /// Fetch sessions (KIP-227).
     pub sessions: Sessions,
     /// Bytes of requests in flight.
@@ -55,6 +58,7 @@ impl Broker {
         let groups = Arc::new(Groups::open(Arc::clone(&topics), &settings)?);
         Ok(Arc::new(Self {
             groups,
+            projector: Projector::default(),
             producer_ids: ProducerIds::new(Arc::clone(&topics)),
             sessions: Sessions::new(settings.max_incremental_fetch_session_cache_slots as usize),
             budget: Budget::new(settings.queued_max_request_bytes as usize),

@@ -17,5 +17,6 @@ mod metrics;
 mod net;
 mod partition;
 mod process;
+pub mod projector;
 mod scrape;
 pub mod serve;
