@@ -11,8 +11,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::StorageError;
-use crate::atomic_file;
-use crate::error::failed;
+use crate::files::Files;
 
 /// Topic and partition.
 pub(crate) type PartitionKey = (String, i32);
@@ -29,15 +28,14 @@ pub(crate) enum Checkpoint<T> {
 }
 
 /// Reads the lines after the two of the head.
-pub(crate) fn read_lines(path: &Path) -> Result<Checkpoint<Vec<String>>, StorageError> {
-    let text = match std::fs::read(path) {
-        Ok(bytes) => String::from_utf8(bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Checkpoint::Absent);
-        }
-        Err(error) => return Err(failed("read", path)(error)),
+pub(crate) fn read_lines(
+    files: &Files,
+    path: &Path,
+) -> Result<Checkpoint<Vec<String>>, StorageError> {
+    let Some(bytes) = files.read(path)? else {
+        return Ok(Checkpoint::Absent);
     };
-    let lines = text.ok().and_then(|text| {
+    let lines = String::from_utf8(bytes).ok().and_then(|text| {
         let mut lines = text.lines();
         let version = lines.next()?;
         let count: usize = lines.next()?.parse().ok()?;
@@ -49,6 +47,7 @@ pub(crate) fn read_lines(path: &Path) -> Result<Checkpoint<Vec<String>>, Storage
 
 /// Replaces a checkpoint file, durably.
 pub(crate) fn write_lines(
+    files: &Files,
     path: &Path,
     lines: impl ExactSizeIterator<Item = String>,
 ) -> Result<(), StorageError> {
@@ -58,14 +57,15 @@ pub(crate) fn write_lines(
         text.push_str(&line);
         text.push('\n');
     }
-    atomic_file::replace(path, text.as_bytes())
+    files.replace(path, text.as_bytes())
 }
 
 /// Reads an offset per partition.
 pub(crate) fn read_offsets(
+    files: &Files,
     path: &Path,
 ) -> Result<Checkpoint<HashMap<PartitionKey, i64>>, StorageError> {
-    Ok(match read_lines(path)? {
+    Ok(match read_lines(files, path)? {
         Checkpoint::Absent => Checkpoint::Absent,
         Checkpoint::Damaged => Checkpoint::Damaged,
         Checkpoint::Entries(lines) => lines
@@ -89,10 +89,12 @@ fn parse_offset(line: &str) -> Option<(PartitionKey, i64)> {
 
 /// Replaces the file with an offset per partition, durably.
 pub(crate) fn write_offsets(
+    files: &Files,
     path: &Path,
     offsets: &[(PartitionKey, i64)],
 ) -> Result<(), StorageError> {
     write_lines(
+        files,
         path,
         offsets
             .iter()
@@ -108,13 +110,16 @@ mod tests {
     fn offsets_come_back_and_damage_is_told_from_absence() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("recovery-point-offset-checkpoint");
-        assert_eq!(read_offsets(&path).unwrap(), Checkpoint::Absent);
+        assert_eq!(
+            read_offsets(&Files::real(), &path).unwrap(),
+            Checkpoint::Absent
+        );
         let offsets = [(("a.b".to_owned(), 0), 17), (("c".to_owned(), 3), 1 << 40)];
-        write_offsets(&path, &offsets).unwrap();
+        write_offsets(&Files::real(), &path, &offsets).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "0\n2\na.b 0 17\nc 3 1099511627776\n");
         let expected = Checkpoint::Entries(offsets.into_iter().collect());
-        assert_eq!(read_offsets(&path).unwrap(), expected);
+        assert_eq!(read_offsets(&Files::real(), &path).unwrap(), expected);
         for bad in [
             "",
             "1\n0\n",
@@ -123,7 +128,11 @@ mod tests {
             "0\n1\na 0 1 2\n",
         ] {
             std::fs::write(&path, bad).unwrap();
-            assert_eq!(read_offsets(&path).unwrap(), Checkpoint::Damaged, "{bad:?}");
+            assert_eq!(
+                read_offsets(&Files::real(), &path).unwrap(),
+                Checkpoint::Damaged,
+                "{bad:?}"
+            );
         }
     }
 }

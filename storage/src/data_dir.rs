@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::atomic_file;
 use crate::error::failed;
+use crate::files::Files;
 use crate::{OpenError, StorageError};
 
 /// Offsets below which everything is durable and whole (Kafka's name).
@@ -48,22 +48,18 @@ impl DataDir {
 
     /// Whether the last shutdown was clean. The marker is taken away, durably, before anything can
     /// be written: a crash from now on is not clean.
-    pub(crate) fn take_clean_marker(&self) -> Result<bool, StorageError> {
-        let path = self.path.join(CLEAN);
-        match fs::remove_file(&path) {
-            Ok(()) => {
-                atomic_file::sync_dir(&self.path)?;
-                Ok(true)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(failed("remove", &path)(error)),
+    pub(crate) fn take_clean_marker(&self, files: &Files) -> Result<bool, StorageError> {
+        let was_clean = files.remove(&self.path.join(CLEAN))?;
+        if was_clean {
+            files.sync_dir(&self.path)?;
         }
+        Ok(was_clean)
     }
 
     /// Says that everything was closed in order.
-    pub(crate) fn put_clean_marker(&self) -> Result<(), StorageError> {
+    pub(crate) fn put_clean_marker(&self, files: &Files) -> Result<(), StorageError> {
         let content = br#"{"version":0,"brokerEpoch":-1}"#;
-        atomic_file::replace(&self.path.join(CLEAN), content)
+        files.replace(&self.path.join(CLEAN), content)
     }
 }
 

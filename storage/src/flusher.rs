@@ -100,17 +100,29 @@ impl Flusher {
 
     fn run(&self, observe: &(dyn Fn(f64) + Send + Sync)) {
         while let Some(log) = self.next() {
-            log.flush_state.begin();
-            let began = Instant::now();
-            // A failure has poisoned the log and was told.
-            if log.flush().is_ok() {
-                observe(began.elapsed().as_secs_f64());
-            }
-            if log.flush_state.finish() {
-                let mut queue = self.queue.hold();
-                if !queue.stopped {
-                    queue.logs.push_back(log);
-                }
+            self.flush(log, observe);
+        }
+    }
+
+    /// Does on the caller's thread what is waiting.
+    pub(crate) fn run_once(&self) {
+        let logs = std::mem::take(&mut self.queue.hold().logs);
+        for log in logs {
+            self.flush(log, &|_| ());
+        }
+    }
+
+    fn flush(&self, log: Arc<Log>, observe: &(dyn Fn(f64) + Send + Sync)) {
+        log.flush_state.begin();
+        let began = Instant::now();
+        // A failure has poisoned the log and was told.
+        if log.flush().is_ok() {
+            observe(began.elapsed().as_secs_f64());
+        }
+        if log.flush_state.finish() {
+            let mut queue = self.queue.hold();
+            if !queue.stopped {
+                queue.logs.push_back(log);
             }
         }
     }

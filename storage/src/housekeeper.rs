@@ -85,37 +85,60 @@ impl Housekeeper {
         let checkpoint = now >= self.checkpoint_at;
         let retention = now >= self.retention_at;
         let crowded = mapping::live() > MAPPINGS_MAX;
-        let mut moved = false;
-        for log in self.services.all_logs() {
-            if log.is_flush_due(now_ms) {
-                log.request_flush();
-            }
-            if checkpoint {
-                moved |= told("checkpoint", log.checkpoint()).unwrap_or(false);
-            }
-            if retention {
-                told("roll", log.roll_if_idle(now_ms));
-                told(
-                    "retention",
-                    log.apply_retention(now_ms, self.cautious_rounds > 0),
-                );
-                log.expire_producers(now_ms);
-            }
-            if retention || crowded {
-                log.release_idle(crowded);
-            }
-        }
+        request_due_flushes(&self.services, now_ms);
         if checkpoint {
             self.checkpoint_at = now + CHECKPOINT_EVERY;
-            self.services.ballast.take();
-            if moved {
-                told("checkpoint", self.services.checkpoint_recovery_points());
+            write_checkpoints(&self.services);
+        }
+        if retention {
+            apply_retention(&self.services, now_ms, self.cautious_rounds > 0);
+        }
+        if retention || crowded {
+            for log in self.services.all_logs() {
+                log.release_idle(crowded);
             }
         }
         if retention {
             self.retention_at = now + self.retention_every;
             self.cautious_rounds = self.cautious_rounds.saturating_sub(1);
         }
+    }
+}
+
+/// All that the thread does from time to time, at once.
+pub(crate) fn round(services: &Services, now_ms: i64) {
+    request_due_flushes(services, now_ms);
+    write_checkpoints(services);
+    apply_retention(services, now_ms, false);
+    for log in services.all_logs() {
+        log.release_idle(false);
+    }
+}
+
+fn request_due_flushes(services: &Services, now_ms: i64) {
+    for log in services.all_logs() {
+        if log.is_flush_due(now_ms) {
+            log.request_flush();
+        }
+    }
+}
+
+fn write_checkpoints(services: &Services) {
+    let mut moved = false;
+    for log in services.all_logs() {
+        moved |= told("checkpoint", log.checkpoint()).unwrap_or(false);
+    }
+    services.ballast.take();
+    if moved {
+        told("checkpoint", services.checkpoint_recovery_points());
+    }
+}
+
+fn apply_retention(services: &Services, now_ms: i64, cautious: bool) {
+    for log in services.all_logs() {
+        told("roll", log.roll_if_idle(now_ms));
+        told("retention", log.apply_retention(now_ms, cautious));
+        log.expire_producers(now_ms);
     }
 }
 

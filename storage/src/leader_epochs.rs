@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Checkpoint};
+use crate::files::Files;
 use crate::{EpochEnd, StorageError};
 
 const FILE: &str = "leader-epoch-checkpoint";
@@ -31,9 +32,9 @@ impl LeaderEpochs {
     }
 
     /// Reads the checkpoint. A damaged one is as none: the batches above the recovery point tell.
-    pub(crate) fn load(dir: &Path) -> Result<Self, StorageError> {
+    pub(crate) fn load(files: &Files, dir: &Path) -> Result<Self, StorageError> {
         let mut epochs = Self::empty(dir);
-        match checkpoint::read_lines(&epochs.path)? {
+        match checkpoint::read_lines(files, &epochs.path)? {
             Checkpoint::Absent => {}
             Checkpoint::Damaged => epochs.warn_damaged(),
             Checkpoint::Entries(lines) => {
@@ -146,8 +147,9 @@ pub(crate) struct Unwritten {
 
 impl Unwritten {
     /// Replaces the checkpoint, durably.
-    pub(crate) fn write(&self) -> Result<(), StorageError> {
+    pub(crate) fn write(&self, files: &Files) -> Result<(), StorageError> {
         checkpoint::write_lines(
+            files,
             &self.path,
             self.entries
                 .iter()
@@ -168,14 +170,18 @@ mod tests {
     #[test]
     fn ends_are_found_and_survive_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let mut epochs = LeaderEpochs::load(dir.path()).unwrap();
+        let mut epochs = LeaderEpochs::load(&Files::real(), dir.path()).unwrap();
         assert_eq!(epochs.end_of(0, 0), None);
         for (epoch, offset) in [(1, 0), (1, 5), (3, 10), (4, 10), (6, 20)] {
             epochs.assign(epoch, offset);
         }
-        epochs.take_unwritten().unwrap().write().unwrap();
+        epochs
+            .take_unwritten()
+            .unwrap()
+            .write(&Files::real())
+            .unwrap();
         assert!(epochs.take_unwritten().is_none());
-        let mut epochs = LeaderEpochs::load(dir.path()).unwrap();
+        let mut epochs = LeaderEpochs::load(&Files::real(), dir.path()).unwrap();
         let end = |epochs: &LeaderEpochs, epoch| {
             let end = epochs.end_of(epoch, 30)?;
             Some((end.leader_epoch, end.end_offset))

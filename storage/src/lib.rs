@@ -20,14 +20,15 @@
 //! a log's maintenance lock (flush, truncate, delete) > its writer > its list of segments > one
 //! segment's contents > one segment's indexes.
 
-mod atomic_file;
 mod ballast;
 mod batches;
 mod checkpoint;
 mod config;
 mod contents;
 mod data_dir;
+pub mod disk;
 mod error;
+mod files;
 mod flusher;
 mod hold;
 mod housekeeper;

@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use crate::LogConfig;
 use crate::checkpoint::PartitionKey;
+use crate::files::Files;
 use crate::flusher::FlushState;
 use crate::hold::{Hold, HoldShared};
 use crate::leader_epochs::LeaderEpochs;
@@ -238,6 +239,9 @@ impl Log {
         self.poisoned.load(Ordering::Acquire)
     }
 
+    fn files(&self) -> &Files {
+        &self.services.files
+    }
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }

@@ -1,5 +1,4 @@
 //! The set of logs in one data directory.
-use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,13 +8,15 @@ use std::thread::JoinHandle;
 
 use crate::checkpoint::PartitionKey;
 use crate::data_dir::{self, DataDir};
+use crate::disk::{Disk, RealDisk};
 use crate::error::failed;
+use crate::files::Files;
 use crate::hold::{Hold, HoldShared};
 use crate::housekeeper::{self, Stop};
 use crate::recovery::Recovered;
 use crate::services::Services;
 use crate::{Log, LogConfig, OpenError, StorageError, StorageOptions};
-use crate::{atomic_file, opening, partition_metadata, reaper};
+use crate::{opening, partition_metadata, reaper};
 
 /// More new partitions than this are made durable as a file system, not file by file.
 const SYNC_EACH_MAX: usize = 4;
@@ -73,10 +74,33 @@ impl Logs {
         options: StorageOptions,
         default_config: &LogConfig,
     ) -> Result<(Self, Recovery), OpenError> {
-        let data_dir = DataDir::lock(&options.data_dir)?;
         let path = options.data_dir.clone();
-        let clean = data_dir.take_clean_marker()?;
-        let services = Arc::new(Services::new(options));
+        let opened = Self::assemble(Arc::new(RealDisk), options, default_config, false)?;
+        let started = opened.0.start_threads();
+        started.map_err(failed("start a thread for", &path))?;
+        Ok(opened)
+    }
+
+    /// As [`Logs::open`] on another disk and without any thread: what the threads would do is done
+    /// by [`Logs::flush_requested`] and [`Logs::keep_house`], so that the same calls always do the
+    /// same to the disk.
+    pub fn open_by_hand(
+        disk: Arc<dyn Disk>,
+        options: StorageOptions,
+        default_config: &LogConfig,
+    ) -> Result<(Self, Recovery), OpenError> {
+        Self::assemble(disk, options, default_config, true)
+    }
+
+    fn assemble(
+        disk: Arc<dyn Disk>,
+        options: StorageOptions,
+        default_config: &LogConfig,
+        by_hand: bool,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let data_dir = DataDir::lock(&options.data_dir)?;
+        let services = Arc::new(Services::new(options, disk, by_hand));
+        let clean = data_dir.take_clean_marker(&services.files)?;
         let logs = Self {
             services: Arc::clone(&services),
             data_dir: Mutex::new(Some(data_dir)),
@@ -86,9 +110,19 @@ impl Logs {
         let recovery = opening::open_all(&services, default_config, clean)?;
         services.checkpoint_recovery_points()?;
         services.checkpoint_starts()?;
-        logs.start_threads()
-            .map_err(failed("start a thread for", &path))?;
         Ok((logs, recovery))
+    }
+
+    /// Flushes every log for which that was asked since the last call.
+    pub fn flush_requested(&self) {
+        self.services.flusher.run_once();
+    }
+
+    /// One round of housekeeping at `now_ms` (wall clock, epoch ms): timed flushes are asked for,
+    /// checkpoints are written, idle segments rolled, retention applied, producers expired. What
+    /// fails is tried again in the next round.
+    pub fn keep_house(&self, now_ms: i64) {
+        housekeeper::round(&self.services, now_ms);
     }
 
     fn start_threads(&self) -> io::Result<()> {
@@ -138,14 +172,15 @@ impl Logs {
             .iter()
             .map(|(topic, partition)| data_dir.join(data_dir::partition_name(topic, *partition)))
             .collect();
+        let files = &self.services.files;
         for (i, dir) in dirs.iter().enumerate() {
-            if let Err(error) = create_folder(dir, topic_id) {
-                undo(&dirs[..i]);
+            if let Err(error) = create_folder(files, dir, topic_id) {
+                undo(files, &dirs[..i]);
                 return Err(error);
             }
         }
-        if let Err(error) = sync_folders(&data_dir, &dirs) {
-            undo(&dirs);
+        if let Err(error) = sync_folders(files, &data_dir, &dirs) {
+            undo(files, &dirs);
             return Err(error);
         }
         let mut list = self.services.logs.exclusive();
@@ -155,7 +190,7 @@ impl Logs {
                 dir,
                 config.clone(),
                 Arc::clone(&self.services),
-                Recovered::fresh(dir),
+                Recovered::fresh(files, dir),
             );
             list.insert(key, Arc::clone(&log));
             log
@@ -213,18 +248,22 @@ impl Logs {
                 }
             }
         };
-        std::thread::scope(|scope| {
-            // Closing waits for the disk more than it computes.
-            for _ in 0..logs.len().min(8) {
-                scope.spawn(work);
-            }
-        });
+        if self.services.by_hand {
+            work();
+        } else {
+            std::thread::scope(|scope| {
+                // Closing waits for the disk more than it computes.
+                for _ in 0..logs.len().min(8) {
+                    scope.spawn(work);
+                }
+            });
+        }
         self.services.checkpoint_recovery_points()?;
         self.services.checkpoint_starts()?;
         self.services.logs.exclusive().clear();
         match failure.hold().take() {
             Some(error) => Err(error),
-            None => data_dir.put_clean_marker(),
+            None => data_dir.put_clean_marker(&self.services.files),
         }
     }
 
@@ -257,32 +296,32 @@ fn closed() -> io::Error {
     io::Error::other("the data directory is closed")
 }
 
-fn create_folder(dir: &Path, topic_id: [u8; 16]) -> Result<(), StorageError> {
-    fs::create_dir(dir).map_err(failed("create", dir))?;
+fn create_folder(files: &Files, dir: &Path, topic_id: [u8; 16]) -> Result<(), StorageError> {
+    files.create_dir(dir)?;
     let metadata = dir.join(partition_metadata::FILE);
-    let written = fs::write(&metadata, partition_metadata::encode(topic_id));
-    written.map_err(|error| {
-        undo(&[dir.to_owned()]);
-        failed("write", &metadata)(error)
-    })
+    let content = partition_metadata::encode(topic_id);
+    files
+        .write(&metadata, content.as_bytes(), false)
+        .inspect_err(|_| undo(files, &[dir.to_owned()]))
 }
 
-fn sync_folders(data_dir: &Path, dirs: &[PathBuf]) -> Result<(), StorageError> {
+fn sync_folders(files: &Files, data_dir: &Path, dirs: &[PathBuf]) -> Result<(), StorageError> {
     if dirs.len() > SYNC_EACH_MAX {
-        return File::open(data_dir)
-            .and_then(|dir| Ok(rustix::fs::syncfs(dir)?))
+        return files
+            .open_dir(data_dir)?
+            .sync_file_system()
             .map_err(failed("sync the file system of", data_dir));
     }
     for dir in dirs {
-        atomic_file::sync_file(&dir.join(partition_metadata::FILE))?;
-        atomic_file::sync_dir(dir)?;
+        files.sync_file(&dir.join(partition_metadata::FILE))?;
+        files.sync_dir(dir)?;
     }
-    atomic_file::sync_dir(data_dir)
+    files.sync_dir(data_dir)
 }
 
-fn undo(dirs: &[PathBuf]) {
+fn undo(files: &Files, dirs: &[PathBuf]) {
     for dir in dirs {
-        if let Err(error) = fs::remove_dir_all(dir) {
+        if let Err(error) = files.remove_dir_all(dir) {
             tracing::warn!(path = %dir.display(), %error, "a half-made partition stays");
         }
     }

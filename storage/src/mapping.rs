@@ -31,8 +31,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
-use rustix::fs::FallocateFlags;
 
+use crate::disk::{self, DiskFile};
 use crate::hold::Hold;
 use crate::reaper;
 
@@ -46,8 +46,6 @@ const UNMAP_INLINE_BYTES: usize = 1024 * 1024;
 const HOT_BYTES: usize = 16 * 1024 * 1024;
 /// What was read leaves the process's memory in blocks of this size.
 const BLOCK: usize = 64 * 1024;
-/// Pieces that one system call takes at most; the system allows 1024.
-const PIECES_PER_WRITE: usize = 512;
 
 /// Mappings that are there, of which a process may have 65 530 (`vm.max_map_count`).
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -57,11 +55,59 @@ pub(crate) fn live() -> usize {
     LIVE.load(Ordering::Relaxed)
 }
 
+/// What a file shows of itself: see [`DiskFile::map`].
+#[derive(Debug)]
+pub struct Pages(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Mapped(MmapRaw),
+    Held(Bytes),
+}
+
+impl Pages {
+    /// The first `length` bytes of `file`, mapped for reading. No byte is looked at.
+    pub(crate) fn map(file: &File, length: usize) -> io::Result<Self> {
+        let mut options = MmapOptions::new();
+        options.len(length);
+        let map = options.map_raw_read_only(file)?;
+        LIVE.fetch_add(1, Ordering::Relaxed);
+        Ok(Self(Kind::Mapped(map)))
+    }
+
+    /// Bytes that are in memory, of a file that stays as it is: from a simulation, or a remote copy.
+    pub fn held(bytes: Bytes) -> Self {
+        Self(Kind::Held(bytes))
+    }
+
+    fn mapped(&self) -> Option<&MmapRaw> {
+        match &self.0 {
+            Kind::Mapped(map) => Some(map),
+            Kind::Held(_) => None,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match &self.0 {
+            Kind::Mapped(map) => map.len(),
+            Kind::Held(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        if self.mapped().is_some() {
+            LIVE.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A mapped segment file.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     /// `None` while it is dropped, and for [`Mapping::empty`].
-    map: Option<MmapRaw>,
+    pages: Option<Pages>,
     published: AtomicUsize,
     allocated: AtomicUsize,
     /// Bytes that were there when it was mapped.
@@ -69,25 +115,25 @@ pub(crate) struct Mapping {
     /// Whether the [`Tail`] lives.
     writable: AtomicBool,
     /// `None` once the file is sealed. Held while the file's length changes.
-    file: Mutex<Option<Arc<File>>>,
+    file: Mutex<Option<Arc<dyn DiskFile>>>,
 }
 
 /// The right to append to a [`Mapping`]. There is one at most.
 #[derive(Debug)]
 pub(crate) struct Tail {
     mapping: Arc<Mapping>,
-    file: Arc<File>,
+    file: Arc<dyn DiskFile>,
 }
 
 impl Mapping {
     /// Maps `file`, whose first `published` bytes are record batches, with room for `capacity` bytes.
     /// Space that was reserved after the batches is given back.
     pub(crate) fn writable(
-        file: File,
+        file: Arc<dyn DiskFile>,
         published: usize,
         capacity: usize,
     ) -> io::Result<(Arc<Self>, Tail)> {
-        let length = file.metadata()?.len() as usize;
+        let length = file.length()? as usize;
         if length < published {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -95,10 +141,13 @@ impl Mapping {
             ));
         }
         if length > published {
-            file.set_len(published as u64)?;
+            file.set_length(published as u64)?;
         }
-        let file = Arc::new(file);
-        let mapping = Arc::new(Self::new(&file, published, capacity, true)?);
+        let pages = file.map(capacity.max(published).max(PAGE))?;
+        if pages.len() < published {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mapping = Arc::new(Self::over(Some(pages), published, true));
         *mapping.file.hold() = Some(Arc::clone(&file));
         let tail = Tail {
             mapping: Arc::clone(&mapping),
@@ -108,25 +157,24 @@ impl Mapping {
     }
 
     /// Maps the first `published` bytes of `file` for reading.
-    pub(crate) fn readable(file: &File, published: usize) -> io::Result<Arc<Self>> {
-        if (file.metadata()?.len() as usize) < published {
+    pub(crate) fn readable(file: &dyn DiskFile, published: usize) -> io::Result<Arc<Self>> {
+        if published == 0 {
+            // An empty mapping is an error of the system.
+            return Ok(Self::empty());
+        }
+        if (file.length()? as usize) < published {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(Arc::new(Self::new(file, published, published, false)?))
+        let pages = file.map(published)?;
+        if pages.len() < published {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Arc::new(Self::over(Some(pages), published, false)))
     }
 
-    fn new(file: &File, published: usize, capacity: usize, writable: bool) -> io::Result<Self> {
-        let mut options = MmapOptions::new();
-        // An empty mapping is an error of the system: map a page, it is never touched.
-        options.len(capacity.max(published).max(PAGE));
-        let map = options.map_raw_read_only(file)?;
-        LIVE.fetch_add(1, Ordering::Relaxed);
-        Ok(Self::over(Some(map), published, writable))
-    }
-
-    fn over(map: Option<MmapRaw>, published: usize, writable: bool) -> Self {
+    fn over(pages: Option<Pages>, published: usize, writable: bool) -> Self {
         Self {
-            map,
+            pages,
             published: AtomicUsize::new(published),
             allocated: AtomicUsize::new(published),
             found: published,
@@ -140,8 +188,9 @@ impl Mapping {
         Arc::new(Self::over(None, 0, false))
     }
 
-    fn map(&self) -> &MmapRaw {
-        self.map.as_ref().expect("an empty mapping has no bytes")
+    fn pages(&self) -> &Pages {
+        let pages = self.pages.as_ref();
+        pages.expect("an empty mapping has no bytes")
     }
 
     /// Bytes that may be read.
@@ -155,9 +204,12 @@ impl Mapping {
         if published == 0 {
             return &[];
         }
-        // SAFETY: the mapping lives as long as `self`; `published` bytes of it are within the file,
-        // initialised and immutable (see the module).
-        unsafe { std::slice::from_raw_parts(self.map().as_ptr(), published) }
+        match &self.pages().0 {
+            // SAFETY: the mapping lives as long as `self`; `published` bytes of it are within the
+            // file, initialised and immutable (see the module).
+            Kind::Mapped(map) => unsafe { std::slice::from_raw_parts(map.as_ptr(), published) },
+            Kind::Held(bytes) => &bytes[..published],
+        }
     }
 
     /// A slice that keeps the mapping alive. The range must lie within [`Mapping::bytes`].
@@ -186,6 +238,9 @@ impl Mapping {
 
     /// Whether the page cache holds all of the range, so that touching it does not block.
     pub(crate) fn is_resident(&self, range: Range<usize>) -> bool {
+        let Some(map) = self.pages.as_ref().and_then(Pages::mapped) else {
+            return true;
+        };
         let start = range.start / PAGE * PAGE;
         let end = range.end.min(self.published());
         let mut pages = [0_u8; 256];
@@ -195,11 +250,7 @@ impl Mapping {
             // SAFETY: `at` is page-aligned and the range lies in the mapping; one byte of `pages` is
             // written for each page of the range, and it has room for that many.
             let done = unsafe {
-                libc::mincore(
-                    self.map().as_mut_ptr().add(at).cast(),
-                    length,
-                    pages.as_mut_ptr(),
-                )
+                libc::mincore(map.as_mut_ptr().add(at).cast(), length, pages.as_mut_ptr())
             };
             let touched = &pages[..length.div_ceil(PAGE)];
             if done != 0 || touched.iter().any(|page| page & 1 == 0) {
@@ -210,15 +261,17 @@ impl Mapping {
         true
     }
 
-    /// Makes the published bytes from `from` on durable, and the file's length.
-    ///
-    /// `msync` of a range is `fdatasync` of that range.
+    /// Makes the published bytes durable, of which those below `from` are, and the file's length.
     pub(crate) fn flush(&self, from: usize) -> io::Result<()> {
-        let published = self.published();
-        if from >= published {
+        if from >= self.published() {
             return Ok(());
         }
-        self.map().flush_range(from, published - from)
+        let file = self.file.hold().clone();
+        match file {
+            Some(file) => file.sync_data(),
+            // Sealed since: all of it is durable.
+            None => Ok(()),
+        }
     }
 
     /// Cuts the file to its published length and makes that durable, once the tail is gone.
@@ -233,7 +286,7 @@ impl Mapping {
         );
         let published = self.published();
         self.allocated.store(published, Ordering::Release);
-        open.set_len(published as u64)?;
+        open.set_length(published as u64)?;
         open.sync_all()?;
         *file = None;
         Ok(())
@@ -255,38 +308,29 @@ impl Mapping {
         let Some(file) = file.as_ref() else {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         };
-        if !self.writable.load(Ordering::Acquire) || end > self.map().len() {
+        if !self.writable.load(Ordering::Acquire) || end > self.pages().len() {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let step = allocated.clamp(STEP.start, STEP.end);
-        let wanted = end.max(allocated + step).min(self.map().len());
+        let wanted = end.max(allocated + step).min(self.pages().len());
         // With little space left, take no more than is needed.
-        let grown = grow(file, allocated, wanted)
+        let grow = |to: usize| file.allocate(allocated as u64, (to - allocated) as u64);
+        let grown = grow(wanted)
             .map(|()| wanted)
-            .or_else(|_| grow(file, allocated, end).map(|()| end))?;
+            .or_else(|_| grow(end).map(|()| end))?;
         self.allocated.store(grown, Ordering::Release);
         Ok(())
-    }
-}
-
-/// Reserves space from `from` to `to` and makes the file that long.
-fn grow(file: &File, from: usize, to: usize) -> io::Result<()> {
-    loop {
-        let length = (to - from) as u64;
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), from as u64, length) {
-            Err(rustix::io::Errno::INTR) => {}
-            done => return Ok(done?),
-        }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
         let touched = *self.allocated.get_mut();
-        let Some(map) = self.map.take() else { return };
-        LIVE.fetch_sub(1, Ordering::Relaxed);
+        let Some(pages) = self.pages.take() else {
+            return;
+        };
         if touched > UNMAP_INLINE_BYTES {
-            reaper::dispose(map);
+            reaper::dispose(pages);
         }
     }
 }
@@ -299,7 +343,7 @@ impl Tail {
 
     /// Bytes that still fit.
     pub(crate) fn room(&self) -> usize {
-        self.mapping.map().len() - self.mapping.published.load(Ordering::Relaxed)
+        self.mapping.pages().len() - self.mapping.published.load(Ordering::Relaxed)
     }
 
     /// Makes sure that `length` bytes can be appended; the only step of an append that can fail.
@@ -320,29 +364,12 @@ impl Tail {
             start + length <= self.mapping.allocated.load(Ordering::Acquire),
             "appended without space reserved"
         );
-        write_all_at(&self.file, pieces, start as u64)?;
+        disk::write_all_at(self.file.as_ref(), pieces, start as u64)?;
         self.mapping
             .published
             .store(start + length, Ordering::Release);
         Ok(())
     }
-}
-
-/// `pwritev` until everything is written.
-fn write_all_at(file: &File, mut pieces: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
-    while !pieces.is_empty() {
-        let batch = pieces.len().min(PIECES_PER_WRITE);
-        match rustix::io::pwritev(file, &pieces[..batch], at) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                at += written as u64;
-                IoSlice::advance_slices(&mut pieces, written);
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 impl Drop for Tail {
@@ -358,14 +385,15 @@ impl Mapping {
     fn read_past(&self, range: &Range<usize>) {
         let start = range.start / BLOCK * BLOCK;
         let end = range.end / BLOCK * BLOCK;
-        if start < end {
+        if start < end
+            && let Some(map) = self.pages.as_ref().and_then(Pages::mapped)
+        {
             // SAFETY: the range lies in the mapping. It is a shared mapping of a file that is never
             // written through memory, so only page table entries go, and a later read through any
             // slice finds the same bytes.
             let advised = unsafe {
                 let advice = UncheckedAdvice::DontNeed;
-                self.map()
-                    .unchecked_advise_range(advice, start, end - start)
+                map.unchecked_advise_range(advice, start, end - start)
             };
             // Advice that is not taken costs memory, nothing else.
             drop(advised);

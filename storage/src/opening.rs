@@ -1,13 +1,11 @@
 //! Opening all logs of a data directory, several at once.
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::checkpoint::{self, Checkpoint, PartitionKey};
 use crate::data_dir::{self, LOG_STARTS, RECOVERY_POINTS};
-use crate::error::failed;
 use crate::hold::{Hold, HoldShared};
 use crate::recovery::{self, Known};
 use crate::services::Services;
@@ -26,9 +24,8 @@ pub(crate) fn open_all(
     default_config: &LogConfig,
     clean: bool,
 ) -> Result<Recovery, StorageError> {
-    let data_dir = &services.options.data_dir;
     let checkpoints = read_checkpoints(services)?;
-    let folders = list_partitions(data_dir)?;
+    let folders = list_partitions(services)?;
     let recovery = Mutex::new(Recovery {
         clean,
         ..Recovery::default()
@@ -47,7 +44,7 @@ pub(crate) fn open_all(
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(folders.len());
-    if threads <= 1 {
+    if threads <= 1 || services.by_hand {
         work();
     } else {
         std::thread::scope(|scope| {
@@ -90,7 +87,8 @@ fn read_checkpoint(
     services: &Services,
     file: &'static str,
 ) -> Result<Option<HashMap<PartitionKey, i64>>, StorageError> {
-    let offsets = match checkpoint::read_offsets(&services.options.data_dir.join(file))? {
+    let path = services.options.data_dir.join(file);
+    let offsets = match checkpoint::read_offsets(&services.files, &path)? {
         Checkpoint::Entries(offsets) => offsets,
         Checkpoint::Absent => HashMap::new(),
         Checkpoint::Damaged => {
@@ -108,19 +106,18 @@ fn read_checkpoint(
 }
 
 /// The partition folders; those of deleted partitions go.
-fn list_partitions(data_dir: &Path) -> Result<Vec<(PartitionKey, PathBuf)>, StorageError> {
+fn list_partitions(services: &Services) -> Result<Vec<(PartitionKey, PathBuf)>, StorageError> {
+    let data_dir = &services.options.data_dir;
     let mut folders = Vec::new();
-    for entry in fs::read_dir(data_dir).map_err(failed("read", data_dir))? {
-        let entry = entry.map_err(failed("read", data_dir))?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+    for entry in services.files.list(data_dir)? {
+        if !entry.is_dir {
             continue;
         }
-        if data_dir::is_deleted_name(name) {
-            reaper::remove_dir(entry.path());
-        } else if let Some(key) = data_dir::parse_partition_name(name) {
-            folders.push((key, entry.path()));
+        let path = data_dir.join(&entry.name);
+        if data_dir::is_deleted_name(&entry.name) {
+            reaper::remove_dir(&services.files, path, services.by_hand);
+        } else if let Some(key) = data_dir::parse_partition_name(&entry.name) {
+            folders.push((key, path));
         }
     }
     Ok(folders)
@@ -139,7 +136,7 @@ fn open_one(
     config: &LogConfig,
     known: Known,
 ) -> Result<Opened, StorageError> {
-    let recovered = recovery::open(dir, known)?;
+    let recovered = recovery::open(&services.files, dir, known)?;
     let (scanned_batches, truncated_bytes) = (recovered.scanned_batches, recovered.truncated_bytes);
     let log = Log::new(
         key.clone(),
@@ -157,7 +154,7 @@ fn open_one(
         partition: PartitionDir {
             topic,
             partition,
-            topic_id: partition_metadata::read(dir)?,
+            topic_id: partition_metadata::read(&services.files, dir)?,
             log,
         },
         scanned_batches,

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use crate::StorageError;
-use crate::error::failed;
+use crate::files::Files;
 
 /// The file's name.
 pub(crate) const FILE: &str = "partition.metadata";
@@ -50,19 +50,16 @@ fn decode(content: &str) -> Option<[u8; 16]> {
 }
 
 /// The topic id in the partition folder `dir`; zero if there is none or it cannot be read.
-pub(crate) fn read(dir: &Path) -> Result<[u8; 16], StorageError> {
+pub(crate) fn read(files: &Files, dir: &Path) -> Result<[u8; 16], StorageError> {
     let path = dir.join(FILE);
-    match std::fs::read(&path) {
-        Ok(content) => {
-            let id = std::str::from_utf8(&content).ok().and_then(decode);
-            if id.is_none() {
-                tracing::warn!(path = %path.display(), "the topic id cannot be read");
-            }
-            Ok(id.unwrap_or_default())
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok([0; 16]),
-        Err(error) => Err(failed("read", &path)(error)),
+    let Some(content) = files.read(&path)? else {
+        return Ok([0; 16]);
+    };
+    let id = std::str::from_utf8(&content).ok().and_then(decode);
+    if id.is_none() {
+        tracing::warn!(path = %path.display(), "the topic id cannot be read");
     }
+    Ok(id.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -27,7 +27,9 @@ pub(crate) fn encode(producers: &Producers) -> Vec<u8> {
     out.extend_from_slice(&VERSION.to_be_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&(producers.iter().len() as i32).to_be_bytes());
-    for (producer_id, producer) in producers.iter() {
+    let mut by_id: Vec<_> = producers.iter().collect();
+    by_id.sort_unstable_by_key(|(producer_id, _)| *producer_id);
+    for (producer_id, producer) in by_id {
         let last = producer.last_batch();
         out.extend_from_slice(&producer_id.to_be_bytes());
         out.extend_from_slice(&producer.epoch.to_be_bytes());

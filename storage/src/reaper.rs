@@ -1,37 +1,36 @@
 //! A thread for what is slow and urgent to no one: unmapping large files and unlinking.
 //!
 //! One for the process, since a mapping may outlive the set of logs that it came from.
-use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use memmap2::MmapRaw;
-use rustix::fs::AtFlags;
-use rustix::io::Errno;
+use crate::disk::{DiskDir, Pages};
+use crate::files::Files;
 
 /// More than this many jobs waiting: the caller does its own.
 const QUEUE: usize = 1024;
 
 enum Job {
-    Unmap(MmapRaw),
+    Unmap(Pages),
     /// Of a folder that is held open, since its name may soon be another folder's.
-    Unlink(File, Vec<String>),
-    RemoveDir(PathBuf),
+    Unlink(Box<dyn DiskDir>, Vec<String>),
+    RemoveDir(Files, PathBuf),
     Tell(SyncSender<()>),
 }
 
 /// Unmaps off the caller's thread.
-pub(crate) fn dispose(map: MmapRaw) {
-    submit(Job::Unmap(map));
+pub(crate) fn dispose(pages: Pages) {
+    submit(Job::Unmap(pages));
 }
 
 /// Removes files of the folder `dir` that are known to be rubbish; what fails is tried again at the
-/// next start.
-pub(crate) fn unlink(dir: &Path, names: Vec<String>) {
-    match File::open(dir) {
-        Ok(dir) => submit(Job::Unlink(dir, names)),
-        Err(error) => warn_stays(&dir.display(), &error),
+/// next start. With `at_once` not off the caller's thread.
+pub(crate) fn unlink(files: &Files, dir: &Path, names: Vec<String>, at_once: bool) {
+    match files.open_dir(dir) {
+        Ok(dir) => place(Job::Unlink(dir, names), at_once),
+        Err(error) => warn_stays(&dir.display(), &error.source),
     }
 }
 
@@ -40,8 +39,16 @@ fn warn_stays(path: &dyn std::fmt::Display, error: &std::io::Error) {
 }
 
 /// Removes a directory with all in it, likewise.
-pub(crate) fn remove_dir(path: PathBuf) {
-    submit(Job::RemoveDir(path));
+pub(crate) fn remove_dir(files: &Files, path: PathBuf, at_once: bool) {
+    place(Job::RemoveDir(files.clone(), path), at_once);
+}
+
+fn place(job: Job, at_once: bool) {
+    if at_once {
+        run(job);
+    } else {
+        submit(job);
+    }
 }
 
 /// Waits for all that was submitted before: files of a directory must not vanish under who opens it
@@ -83,23 +90,21 @@ fn submit(job: Job) {
 
 fn run(job: Job) {
     match job {
-        Job::Unmap(map) => drop(map),
+        Job::Unmap(pages) => drop(pages),
         Job::Tell(waiter) => {
             // Whoever waited may be gone.
             let _ = waiter.send(());
         }
         Job::Unlink(dir, names) => {
             for name in names {
-                match rustix::fs::unlinkat(&dir, &name, AtFlags::empty()) {
-                    Ok(()) | Err(Errno::NOENT) => {}
-                    Err(error) => warn_stays(&name, &error.into()),
+                match dir.remove(&name) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => warn_stays(&name, &error),
+                    _ => {}
                 }
             }
         }
-        Job::RemoveDir(path) => {
-            if let Err(error) = std::fs::remove_dir_all(&path)
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
+        Job::RemoveDir(files, path) => {
+            if let Err(error) = files.remove_dir_all(&path) {
                 tracing::warn!(path = %path.display(), %error,
                     "a deleted partition's folder stays until the next start");
             }

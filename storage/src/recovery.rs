@@ -1,16 +1,15 @@
 //! Opening the folder of one partition: what was closed in order is trusted; after a crash, what
 //! lies above the recovery point is checked batch by batch.
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use protocol::record::verify;
 
 use crate::StorageError;
-use crate::atomic_file;
 use crate::batches::{self, Found, Walk};
+use crate::disk::Access;
 use crate::error::failed;
+use crate::files::{self, Files};
 use crate::indexes::Indexes;
 use crate::leader_epochs::LeaderEpochs;
 use crate::mapping::Mapping;
@@ -54,9 +53,9 @@ pub(crate) struct Recovered {
 
 impl Recovered {
     /// A log without records in the new folder `dir`.
-    pub(crate) fn fresh(dir: &Path) -> Self {
+    pub(crate) fn fresh(files: &Files, dir: &Path) -> Self {
         Self {
-            segments: vec![Arc::new(Segment::new(dir, 0))],
+            segments: vec![Arc::new(Segment::new(files, dir, 0))],
             producers: Producers::default(),
             snapshot_offset: None,
             epochs: LeaderEpochs::empty(dir),
@@ -69,22 +68,23 @@ impl Recovered {
 }
 
 /// Opens the partition folder `dir`.
-pub(crate) fn open(dir: &Path, known: Known) -> Result<Recovered, StorageError> {
-    let mut bases = list(dir)?.logs;
+pub(crate) fn open(files: &Files, dir: &Path, known: Known) -> Result<Recovered, StorageError> {
+    let mut bases = list(files, dir)?.logs;
     while bases.len() > 1 && bases[1] <= known.start {
         // Deleted, but the crash was faster than the unlinking.
-        for name in Segment::new(dir, bases.remove(0)).file_names() {
-            atomic_file::remove(&dir.join(name))?;
+        for name in Segment::new(files, dir, bases.remove(0)).file_names() {
+            files.remove(&dir.join(name))?;
         }
     }
     let mut opened = Opening {
+        files,
         dir,
         known,
-        recovered: Recovered::fresh(dir),
+        recovered: Recovered::fresh(files, dir),
         names_dirty: false,
     };
     opened.recovered.segments.clear();
-    opened.recovered.epochs = LeaderEpochs::load(dir)?;
+    opened.recovered.epochs = LeaderEpochs::load(files, dir)?;
     if known.clean {
         opened.trust(&bases)?;
     } else {
@@ -94,6 +94,7 @@ pub(crate) fn open(dir: &Path, known: Known) -> Result<Recovered, StorageError> 
 }
 
 struct Opening<'a> {
+    files: &'a Files,
     dir: &'a Path,
     known: Known,
     recovered: Recovered,
@@ -108,9 +109,9 @@ impl Opening<'_> {
             return Ok(());
         };
         for &base_offset in sealed {
-            self.push(Segment::existing(self.dir, base_offset)?);
+            self.push(Segment::existing(self.files, self.dir, base_offset)?);
         }
-        let segment = Segment::existing(self.dir, last)?;
+        let segment = Segment::existing(self.files, self.dir, last)?;
         self.recovered.end = last;
         if segment.size() > 0 {
             let Some(end) = segment.contents()?.end_offset(last) else {
@@ -135,7 +136,7 @@ impl Opening<'_> {
             .partition_point(|&base_offset| base_offset < recovery_point)
             .saturating_sub(1);
         for &base_offset in &bases[..first.min(bases.len())] {
-            self.push(Segment::existing(self.dir, base_offset)?);
+            self.push(Segment::existing(self.files, self.dir, base_offset)?);
         }
         for (i, &base_offset) in bases.iter().enumerate().skip(first) {
             let gap = i > first && base_offset != self.recovered.end;
@@ -164,13 +165,10 @@ impl Opening<'_> {
     fn scan(&mut self, base_offset: i64, recovery_point: i64) -> Result<(), StorageError> {
         self.names_dirty = true;
         let path = self.dir.join(file_name(base_offset, "log"));
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(failed("open", &path))?;
-        let length = file.metadata().map_err(failed("inspect", &path))?.len();
-        let mapping = Mapping::readable(&file, length as usize).map_err(failed("map", &path))?;
+        let file = self.files.open_for(&path, Access::Write)?;
+        let length = file.length().map_err(failed("inspect", &path))?;
+        let mapping =
+            Mapping::readable(file.as_ref(), length as usize).map_err(failed("map", &path))?;
         let bytes = mapping.bytes();
         let mut scan = Scan {
             bytes,
@@ -196,13 +194,13 @@ impl Opening<'_> {
             // a new segment.
             end = bytes.len();
         } else if end < bytes.len() {
-            self.recovered.truncated_bytes += keep_copy(&path, bytes, end)?;
-            file.set_len(end as u64).map_err(failed("cut", &path))?;
+            self.recovered.truncated_bytes += keep_copy(self.files, &path, bytes, end)?;
+            file.set_length(end as u64).map_err(failed("cut", &path))?;
         }
         // What a crash of the process left in the page cache only is promised from now on.
         file.sync_all().map_err(failed("sync", &path))?;
         drop(mapping);
-        let segment = Segment::existing(self.dir, base_offset)?;
+        let segment = Segment::existing(self.files, self.dir, base_offset)?;
         if end > 0 {
             segment.load_with(indexes)?;
         }
@@ -213,14 +211,15 @@ impl Opening<'_> {
     /// Takes a segment after a torn one out of the log, and keeps its file.
     fn set_aside(&mut self, base_offset: i64) -> Result<(), StorageError> {
         self.names_dirty = true;
-        let segment = Segment::existing(self.dir, base_offset)?;
+        let segment = Segment::existing(self.files, self.dir, base_offset)?;
         let path = segment.log_path();
         self.recovered.truncated_bytes += segment.size();
         let aside = path.with_extension("log.corrupt");
         tracing::warn!(path = %path.display(), "a segment after a torn one is set aside as .corrupt");
-        fs::rename(&path, &aside).map_err(failed("rename", &path))?;
-        atomic_file::remove(&segment.path("index"))?;
-        atomic_file::remove(&segment.path("timeindex"))
+        self.files.rename(&path, &aside)?;
+        self.files.remove(&segment.path("index"))?;
+        self.files.remove(&segment.path("timeindex"))?;
+        Ok(())
     }
 
     /// Sees to it that no offset is given out twice, and puts the producers back.
@@ -233,20 +232,20 @@ impl Opening<'_> {
                     "records that were durable are damaged or gone; the log goes on after them");
             }
             self.recovered.end = floor;
-            self.push(Segment::create(self.dir, floor)?);
+            self.push(Segment::create(self.files, self.dir, floor)?);
             self.names_dirty = true;
         }
         if self.recovered.segments.is_empty() {
-            self.push(Segment::new(self.dir, self.recovered.end));
+            self.push(Segment::new(self.files, self.dir, self.recovered.end));
         }
         if self.names_dirty {
-            atomic_file::sync_dir(self.dir)?;
+            self.files.sync_dir(self.dir)?;
         }
         let mut recovered = self.recovered;
         let first = recovered.segments[0].base_offset();
         recovered.start = self.known.start.max(first);
         recovered.epochs.truncate(recovered.end);
-        let restored = producers(self.dir, &recovered.segments, recovered.end)?;
+        let restored = producers(self.files, self.dir, &recovered.segments, recovered.end)?;
         recovered.producers = restored.producers;
         recovered.snapshot_offset = restored.snapshot_offset;
         Ok(recovered)
@@ -285,7 +284,7 @@ impl Scan<'_> {
 
 /// Copies what is about to be cut off at `end`, unless it is zeros: space that was reserved and
 /// never written. Returns how many bytes that are.
-fn keep_copy(path: &Path, bytes: &[u8], end: usize) -> Result<u64, StorageError> {
+fn keep_copy(files: &Files, path: &Path, bytes: &[u8], end: usize) -> Result<u64, StorageError> {
     let Some(last) = bytes[end..].iter().rposition(|&byte| byte != 0) else {
         return Ok(0);
     };
@@ -293,12 +292,7 @@ fn keep_copy(path: &Path, bytes: &[u8], end: usize) -> Result<u64, StorageError>
     let copy = path.with_extension(format!("log.{end}.corrupt"));
     tracing::warn!(path = %path.display(), position = end, bytes = torn.len(),
         copy = %copy.display(), "cut at a torn batch; a copy is kept");
-    File::create(&copy)
-        .and_then(|mut file| {
-            file.write_all(torn)?;
-            file.sync_all()
-        })
-        .map_err(failed("write", &copy))?;
+    files.write(&copy, torn, true)?;
     Ok(torn.len() as u64)
 }
 
@@ -313,11 +307,12 @@ pub(crate) struct Restored {
 
 /// Puts the producers of a log that ends at `end` back, and removes snapshots of no use.
 pub(crate) fn producers(
+    files: &Files,
     dir: &Path,
     segments: &[Arc<Segment>],
     end: i64,
 ) -> Result<Restored, StorageError> {
-    let (mut producers, snapshot_offset) = newest_snapshot(dir, segments, end)?;
+    let (mut producers, snapshot_offset) = newest_snapshot(files, dir, segments, end)?;
     let from = snapshot_offset.unwrap_or(i64::MIN);
     for (i, segment) in segments.iter().enumerate() {
         let done = segments.get(i + 1).is_some_and(|s| s.base_offset() <= from);
@@ -341,23 +336,24 @@ pub(crate) fn producers(
 }
 
 fn newest_snapshot(
+    files: &Files,
     dir: &Path,
     segments: &[Arc<Segment>],
     end: i64,
 ) -> Result<(Producers, Option<i64>), StorageError> {
     let mut chosen = None;
-    for offset in list(dir)?.snapshots.into_iter().rev() {
+    for offset in list(files, dir)?.snapshots.into_iter().rev() {
         let path = dir.join(file_name(offset, "snapshot"));
         let of_segment = segments.iter().any(|s| s.base_offset() == offset);
         if offset > end || (chosen.is_some() && !of_segment) {
-            atomic_file::remove(&path)?;
+            files.remove(&path)?;
         } else if chosen.is_none() {
-            let content = fs::read(&path).map_err(failed("read", &path))?;
+            let content = files.read(&path)?.unwrap_or_default();
             chosen = producer_snapshot::decode(&content).map(|producers| (producers, offset));
             if chosen.is_none() {
                 tracing::warn!(path = %path.display(),
                     "a producer snapshot is damaged; the one before it is taken");
-                atomic_file::remove(&path)?;
+                files.remove(&path)?;
             }
         }
     }
@@ -375,17 +371,15 @@ struct Listing {
 }
 
 /// Reads the names in `dir`; files that were being written at a crash are removed.
-fn list(dir: &Path) -> Result<Listing, StorageError> {
+fn list(files: &Files, dir: &Path) -> Result<Listing, StorageError> {
     let mut listing = Listing::default();
-    for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
-        let entry = entry.map_err(failed("read", dir))?;
-        if entry.path().extension().is_some_and(|e| e == "tmp") {
-            atomic_file::remove(&entry.path())?;
+    for entry in files.list(dir)? {
+        let path = dir.join(&entry.name);
+        if path.extension().is_some_and(|e| e == files::UNFINISHED) {
+            files.remove(&path)?;
             continue;
         }
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let Some((digits, extension)) = name.split_once('.') else {
+        let Some((digits, extension)) = entry.name.split_once('.') else {
             continue;
         };
         let Some(offset) = (digits.len() == 20).then(|| digits.parse().ok()).flatten() else {

@@ -1,14 +1,13 @@
 //! One segment: a `.log` file of record batches with its two indexes.
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::UNIX_EPOCH;
 
 use crate::StorageError;
-use crate::atomic_file;
 use crate::contents::Contents;
+use crate::disk::Access;
 use crate::error::failed;
+use crate::files::Files;
 use crate::hold::HoldShared;
 use crate::indexes::{Indexes, NO_TIMESTAMP};
 use crate::mapping::{Mapping, Tail};
@@ -22,6 +21,7 @@ const UNKNOWN: i64 = i64::MIN;
 #[derive(Debug)]
 pub(crate) struct Segment {
     base_offset: i64,
+    files: Files,
     dir: PathBuf,
     size: AtomicU64,
     flushed_size: AtomicU64,
@@ -38,9 +38,10 @@ const REBUILT_INTERVAL: u32 = 4096;
 
 impl Segment {
     /// A segment that begins at `base_offset`, without a file as yet.
-    pub(crate) fn new(dir: &Path, base_offset: i64) -> Self {
+    pub(crate) fn new(files: &Files, dir: &Path, base_offset: i64) -> Self {
         Self {
             base_offset,
+            files: files.clone(),
             dir: dir.to_owned(),
             size: AtomicU64::new(0),
             flushed_size: AtomicU64::new(0),
@@ -53,24 +54,26 @@ impl Segment {
     }
 
     /// A new segment with an empty file: its name keeps the log end offset over a restart.
-    pub(crate) fn create(dir: &Path, base_offset: i64) -> Result<Self, StorageError> {
-        let segment = Self::new(dir, base_offset);
-        let path = segment.log_path();
-        File::create(&path).map_err(failed("create", &path))?;
+    pub(crate) fn create(
+        files: &Files,
+        dir: &Path,
+        base_offset: i64,
+    ) -> Result<Self, StorageError> {
+        let segment = Self::new(files, dir, base_offset);
+        files.open_for(&segment.log_path(), Access::Create)?;
         Ok(segment)
     }
 
     /// The segment whose file is there, all of it good and durable.
-    pub(crate) fn existing(dir: &Path, base_offset: i64) -> Result<Self, StorageError> {
-        let mut segment = Self::new(dir, base_offset);
-        let path = segment.log_path();
-        let metadata = fs::metadata(&path).map_err(failed("inspect", &path))?;
-        let modified_ms = metadata
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-            .map_or(NO_TIMESTAMP, |age| age.as_millis() as i64);
-        segment.set_durable(metadata.len());
+    pub(crate) fn existing(
+        files: &Files,
+        dir: &Path,
+        base_offset: i64,
+    ) -> Result<Self, StorageError> {
+        let mut segment = Self::new(files, dir, base_offset);
+        let info = files.info(&segment.log_path())?;
+        let modified_ms = info.modified_ms.unwrap_or(NO_TIMESTAMP);
+        segment.set_durable(info.length);
         segment.max_timestamp = AtomicI64::new(UNKNOWN);
         segment.first_append_ms = AtomicI64::new(modified_ms);
         segment.last_append_ms = AtomicI64::new(modified_ms);
@@ -129,7 +132,7 @@ impl Segment {
             return known;
         }
         // The last entry tells; loading all segments for it would take much memory.
-        let newest = time_index::read_last(&self.path("timeindex")).or_else(|| {
+        let newest = time_index::read_last(&self.files, &self.path("timeindex")).or_else(|| {
             let contents = self.contents().ok()?;
             let indexes = contents.indexes.shared();
             indexes.max
@@ -185,8 +188,8 @@ impl Segment {
 
     fn map(&self) -> Result<Arc<Mapping>, StorageError> {
         let path = self.log_path();
-        let file = File::open(&path).map_err(failed("open", &path))?;
-        Mapping::readable(&file, self.size() as usize).map_err(failed("map", &path))
+        let file = self.files.open(&path)?;
+        Mapping::readable(file.as_ref(), self.size() as usize).map_err(failed("map", &path))
     }
 
     /// Loads its contents with indexes that are known to belong to it, whatever is on disk.
@@ -208,10 +211,14 @@ impl Segment {
     }
 
     fn load_indexes(&self, bytes: &[u8]) -> Result<Indexes, StorageError> {
-        let offsets = read_if_there(&self.path("index"))?
+        let offsets = self
+            .files
+            .read(&self.path("index"))?
             .and_then(|content| OffsetIndex::decode(&content, self.size()));
-        let times =
-            read_if_there(&self.path("timeindex"))?.and_then(|content| TimeIndex::decode(&content));
+        let times = self
+            .files
+            .read(&self.path("timeindex"))?
+            .and_then(|content| TimeIndex::decode(&content));
         let (Some(offsets), Some(times)) = (offsets, times) else {
             if !bytes.is_empty() {
                 tracing::warn!(path = %self.log_path().display(),
@@ -231,19 +238,18 @@ impl Segment {
         capacity: u32,
     ) -> Result<(Arc<Contents>, Tail, bool), StorageError> {
         let path = self.log_path();
-        let created = self.size() == 0 && !path.exists();
+        let created = self.size() == 0 && !self.files.exists(&path);
         let indexes = match self.size() {
             0 => Indexes::default(),
             // Loaded anew: readers may hold the ones that are there.
             _ => self.load_or_rescan()?,
         };
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(created)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed("open", &path))?;
+        let access = if created {
+            Access::WriteOrCreate
+        } else {
+            Access::Write
+        };
+        let file = self.files.open_for(&path, access)?;
         let (mapping, tail) = Mapping::writable(file, self.size() as usize, capacity as usize)
             .map_err(failed("map", &path))?;
         let contents = Arc::new(Contents {
@@ -284,18 +290,20 @@ impl Segment {
             (indexes.offsets.encode(), indexes.times.encode())
         };
         let (index, timeindex) = (self.path("index"), self.path("timeindex"));
-        atomic_file::replace_unsynced(&index, &offsets)
-            .and_then(|()| atomic_file::replace_unsynced(&timeindex, &times))
+        let files = &self.files;
+        files
+            .replace_unsynced(&index, &offsets)
+            .and_then(|()| files.replace_unsynced(&timeindex, &times))
             .inspect_err(|_| {
-                let _ = atomic_file::remove(&index);
-                let _ = atomic_file::remove(&timeindex);
+                let _ = files.remove(&index);
+                let _ = files.remove(&timeindex);
             })
     }
 
     /// Makes both index files durable. Files that are gone belong to a segment that is gone.
     pub(crate) fn sync_indexes(&self) -> Result<(), StorageError> {
         for path in [self.path("index"), self.path("timeindex")] {
-            match atomic_file::sync_file(&path) {
+            match self.files.sync_file(&path) {
                 Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {}
                 done => done?,
             }
@@ -357,14 +365,6 @@ pub(crate) fn file_name(base_offset: i64, extension: &str) -> String {
     format!("{base_offset:020}.{extension}")
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
-    match fs::read(path) {
-        Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed("read", path)(error)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::IoSlice;
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn what_is_not_sealed_yet_is_not_let_go() {
         let dir = tempfile::tempdir().unwrap();
-        let segment = Segment::new(dir.path(), 0);
+        let segment = Segment::new(&Files::real(), dir.path(), 0);
         let (_, mut tail, _) = segment.activate(1 << 20).unwrap();
         tail.reserve(100).unwrap();
         tail.append(&mut [IoSlice::new(&[1; 100])]).unwrap();
@@ -384,7 +384,7 @@ mod tests {
         // Durable, rolled, and no one reads it: but its file is longer than its batches.
         segment.release_idle(true);
         segment.seal().unwrap();
-        assert_eq!(fs::metadata(segment.log_path()).unwrap().len(), 100);
+        assert_eq!(std::fs::metadata(segment.log_path()).unwrap().len(), 100);
         segment.release_idle(true);
         assert!(segment.loaded().is_none());
     }

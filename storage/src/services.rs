@@ -1,5 +1,5 @@
 //! What all logs of a data directory share.
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::ballast::Ballast;
 use crate::checkpoint::{self, PartitionKey};
 use crate::data_dir::{LOG_STARTS, RECOVERY_POINTS};
+use crate::disk::Disk;
+use crate::files::Files;
 use crate::flusher::Flusher;
 use crate::hold::{Hold, HoldShared};
 use crate::{Log, StorageError, StorageOptions};
@@ -20,8 +22,11 @@ pub(crate) type ObserveFlush = Box<dyn Fn(f64) + Send + Sync>;
 /// Threads, settings and the list of logs.
 pub(crate) struct Services {
     pub(crate) options: StorageOptions,
+    pub(crate) files: Files,
+    /// Whether there are no threads: see [`crate::Logs::open_by_hand`].
+    pub(crate) by_hand: bool,
     pub(crate) flusher: Arc<Flusher>,
-    pub(crate) logs: RwLock<HashMap<PartitionKey, Arc<Log>>>,
+    pub(crate) logs: RwLock<BTreeMap<PartitionKey, Arc<Log>>>,
     pub(crate) flush_latency: RwLock<Option<ObserveFlush>>,
     /// Space for a checkpoint on a full disk.
     pub(crate) ballast: Ballast,
@@ -31,10 +36,13 @@ pub(crate) struct Services {
 
 impl Services {
     /// For a data directory whose checkpoint files are about to be written.
-    pub(crate) fn new(options: StorageOptions) -> Self {
+    pub(crate) fn new(options: StorageOptions, disk: Arc<dyn Disk>, by_hand: bool) -> Self {
+        let files = Files::of(disk);
         Self {
-            ballast: Ballast::new(&options.data_dir),
+            ballast: Ballast::new(&files, &options.data_dir),
             options,
+            files,
+            by_hand,
             flusher: Arc::default(),
             logs: RwLock::default(),
             flush_latency: RwLock::new(None),
@@ -42,7 +50,7 @@ impl Services {
         }
     }
 
-    /// All logs.
+    /// All logs, by topic and partition.
     pub(crate) fn all_logs(&self) -> Vec<Arc<Log>> {
         self.logs.shared().values().cloned().collect()
     }
@@ -70,23 +78,22 @@ impl Services {
     ) -> Result<(), StorageError> {
         // The lock orders writers of one file: the last one in has the newest offsets.
         let mut on_disk = self.on_disk.hold();
-        let mut offsets: Offsets = self
+        let offsets: Offsets = self
             .logs
             .shared()
             .iter()
             .filter_map(|(key, log)| Some((key.clone(), offset(log)?)))
             .collect();
-        offsets.sort_unstable();
         if on_disk.get(file) == Some(&offsets) {
             return Ok(());
         }
         let path = self.path(file);
-        let mut written = checkpoint::write_offsets(&path, &offsets);
+        let mut written = checkpoint::write_offsets(&self.files, &path, &offsets);
         if let Err(error) = &written
             && error.source.kind() == std::io::ErrorKind::StorageFull
         {
             self.ballast.let_go();
-            written = checkpoint::write_offsets(&path, &offsets);
+            written = checkpoint::write_offsets(&self.files, &path, &offsets);
         }
         if let Err(error) = written {
             // It may be the old file or the new one.

@@ -7,9 +7,9 @@
 //!
 //! Timestamps rise strictly. The last entry of a sealed segment holds its largest timestamp.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use crate::files::Files;
 
 /// Bytes of an entry.
 pub(crate) const ENTRY: usize = 12;
@@ -33,13 +33,13 @@ impl TimeEntry {
 }
 
 /// The last entry of the file at `path`, if it is there and whole.
-pub(crate) fn read_last(path: &Path) -> Option<TimeEntry> {
-    let file = File::open(path).ok()?;
-    let length = file.metadata().ok()?.len();
+pub(crate) fn read_last(files: &Files, path: &Path) -> Option<TimeEntry> {
+    let file = files.open(path).ok()?;
+    let length = file.length().ok()?;
     let at = length.checked_sub(ENTRY as u64)?;
     let mut entry = [0; ENTRY];
-    file.read_exact_at(&mut entry, at).ok()?;
-    (length % ENTRY as u64 == 0).then(|| TimeEntry::decode(&entry))
+    let whole = file.read_at(&mut entry, at).ok()? == ENTRY && length % ENTRY as u64 == 0;
+    whole.then(|| TimeEntry::decode(&entry))
 }
 
 /// The entries of one segment.
@@ -125,11 +125,11 @@ mod tests {
         assert_eq!(read.below(11).map(|e| e.relative), Some(1));
         assert_eq!(read.below(i64::MAX).map(|e| e.relative), Some(4));
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(read_last(file.path()), None);
+        assert_eq!(read_last(&Files::real(), file.path()), None);
         std::fs::write(file.path(), &bytes).unwrap();
-        assert_eq!(read_last(file.path()), read.last());
+        assert_eq!(read_last(&Files::real(), file.path()), read.last());
         std::fs::write(file.path(), &bytes[1..]).unwrap();
-        assert_eq!(read_last(file.path()), None);
+        assert_eq!(read_last(&Files::real(), file.path()), None);
         assert!(TimeIndex::decode(&bytes[1..]).is_none());
         assert!(TimeIndex::decode(&[bytes.as_slice(), &[0; 12]].concat()).is_none());
     }

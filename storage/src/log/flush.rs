@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
+use crate::StorageError;
 use crate::hold::Hold;
 use crate::segment::Segment;
-use crate::{StorageError, atomic_file};
 
 impl Log {
     /// Asks the flusher to make everything appended so far durable; returns at once.
@@ -75,7 +75,7 @@ impl Log {
             return Err(crate::error::failed("sync", &active.log_path())(error));
         }
         if names {
-            atomic_file::sync_dir(&self.dir)?;
+            self.files().sync_dir(&self.dir)?;
         }
         for segment in sealed {
             segment.seal()?;
@@ -136,7 +136,7 @@ impl Log {
         }
         let epochs = self.epochs.hold().take_unwritten();
         if let Some(epochs) = epochs
-            && let Err(error) = epochs.write()
+            && let Err(error) = epochs.write(self.files())
         {
             self.epochs.hold().set_dirty();
             return Err(error);
@@ -187,7 +187,7 @@ impl Log {
         }
         active.seal()?;
         if names {
-            atomic_file::sync_dir(&self.dir)?;
+            self.files().sync_dir(&self.dir)?;
         }
         let end_offset = self.end_offset();
         self.flushed.store(end_offset, Ordering::Release);

@@ -1,14 +1,12 @@
 //! Letting go of the oldest records: by request, by age, by size; and of the whole log.
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
 use super::writer::Writer;
-use crate::error::failed;
 use crate::hold::Hold;
 use crate::segment::Segment;
-use crate::{LogConfig, ReadError, StorageError, atomic_file, data_dir, reaper, services};
+use crate::{LogConfig, ReadError, StorageError, data_dir, reaper, services};
 
 impl Log {
     /// Moves the log start offset up to `offset` (at most the end) and frees what lies below.
@@ -34,7 +32,7 @@ impl Log {
         let mut writer = self.writer.hold();
         if offset == self.end_offset() {
             self.roll(&mut writer, services::wall_clock_ms())?;
-            atomic_file::sync_dir(&self.dir)?;
+            self.files().sync_dir(&self.dir)?;
         }
         let segments = self.segments.all();
         let whole = segments
@@ -62,7 +60,8 @@ impl Log {
         writer.unsynced.retain(|segment| !is_dropped(segment));
         if !dropped.is_empty() {
             let names = dropped.iter().flat_map(|segment| segment.file_names());
-            reaper::unlink(&self.dir, names.collect());
+            let at_once = self.services.by_hand;
+            reaper::unlink(self.files(), &self.dir, names.collect(), at_once);
         }
     }
 
@@ -118,7 +117,7 @@ impl Log {
         if count == self.segments.count() {
             self.roll(&mut writer, now_ms)?;
             drop(writer);
-            atomic_file::sync_dir(&self.dir)?;
+            self.files().sync_dir(&self.dir)?;
         }
         Ok(count)
     }
@@ -175,10 +174,10 @@ impl Log {
         let deleted = self
             .dir
             .with_file_name(data_dir::deleted_name(&self.key.0, self.key.1));
-        fs::rename(&self.dir, &deleted).map_err(failed("rename", &self.dir))?;
+        self.files().rename(&self.dir, &deleted)?;
         // Before the topic's name can be used again.
-        atomic_file::sync_parent(&self.dir)?;
-        reaper::remove_dir(deleted);
+        self.files().sync_parent(&self.dir)?;
+        reaper::remove_dir(self.files(), deleted, self.services.by_hand);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::validate::Checked;
 use super::writer::{Open, Writer};
 use crate::hold::{Hold, HoldShared};
 use crate::segment::Segment;
-use crate::{AppendError, LogConfig, StorageError, atomic_file, producer_snapshot};
+use crate::{AppendError, LogConfig, StorageError, producer_snapshot};
 
 impl Log {
     /// Makes sure that `length` bytes can be appended to the active segment; rolls it if it is time.
@@ -96,7 +96,7 @@ impl Log {
         }
         let end_offset = self.end_offset();
         // First what can fail: without a new segment the old one stays active.
-        let next = Arc::new(Segment::create(&self.dir, end_offset)?);
+        let next = Arc::new(Segment::create(self.files(), &self.dir, end_offset)?);
         writer.names_dirty = true;
         let sealed = std::mem::replace(&mut writer.active, Arc::clone(&next));
         writer.open = None;
@@ -120,7 +120,7 @@ impl Log {
         }
         let path = self.dir.join(crate::segment::file_name(offset, "snapshot"));
         let content = producer_snapshot::encode(&writer.producers);
-        if let Err(error) = atomic_file::replace_unsynced(&path, &content) {
+        if let Err(error) = self.files().replace_unsynced(&path, &content) {
             tracing::warn!(%error, "a producer snapshot is not written");
             return;
         }
@@ -131,7 +131,8 @@ impl Log {
                 .holding(old)
                 .is_none_or(|segment| segment.base_offset() != old)
         {
-            let _ = atomic_file::remove(&self.dir.join(crate::segment::file_name(old, "snapshot")));
+            let path = self.dir.join(crate::segment::file_name(old, "snapshot"));
+            let _ = self.files().remove(&path);
         }
     }
 

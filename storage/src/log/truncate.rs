@@ -1,18 +1,15 @@
 //! Cutting the end of a log off.
-use std::fs::{self, File};
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
 use super::writer::Writer;
+use crate::StorageError;
 use crate::contents::Contents;
-use crate::error::failed;
 use crate::hold::Hold;
 use crate::indexes::Indexes;
 use crate::recovery;
 use crate::segment::Segment;
-use crate::{StorageError, atomic_file};
 
 impl Log {
     /// Cuts everything at and after `offset`. A batch goes as a whole: the new end is the base
@@ -50,7 +47,7 @@ impl Log {
         writer.active.seal()?;
         self.lower_recovery_point(offset)?;
         let (kept, end_offset) = self.cut(offset)?;
-        atomic_file::sync_dir(&self.dir)?;
+        self.files().sync_dir(&self.dir)?;
         let start = self.start_offset();
         self.reset_to(&mut writer, kept, end_offset)?;
         drop(writer);
@@ -76,12 +73,12 @@ impl Log {
         while let Some(segment) = kept.pop_if(|segment| segment.base_offset() >= offset) {
             // Not its snapshot: what the producers were at the cut is still true.
             for extension in ["log", "index", "timeindex"] {
-                atomic_file::remove(&segment.path(extension))?;
+                self.files().remove(&segment.path(extension))?;
             }
         }
         let Some(last) = kept.pop() else {
             let offset = offset.max(0);
-            let fresh = Segment::create(&self.dir, offset)?;
+            let fresh = Segment::create(self.files(), &self.dir, offset)?;
             return Ok((vec![Arc::new(fresh)], offset));
         };
         if last.size() == 0 {
@@ -107,23 +104,15 @@ impl Log {
     ) -> Result<Segment, StorageError> {
         let path = segment.log_path();
         let copy = path.with_extension("log.tmp");
-        File::create(&copy)
-            .and_then(|mut file| {
-                file.write_all(&contents.mapping.bytes()[..position])?;
-                file.sync_all()
-            })
-            .map_err(failed("write", &copy))?;
+        let kept = &contents.mapping.bytes()[..position];
+        self.files().write(&copy, kept, true)?;
         // An index without its file is built again from the batches.
-        atomic_file::remove(&segment.path("index"))?;
-        atomic_file::remove(&segment.path("timeindex"))?;
-        fs::rename(&copy, &path).map_err(failed("rename", &copy))?;
-        let short = Segment::existing(&self.dir, segment.base_offset())?;
+        self.files().remove(&segment.path("index"))?;
+        self.files().remove(&segment.path("timeindex"))?;
+        self.files().rename(&copy, &path)?;
+        let short = Segment::existing(self.files(), &self.dir, segment.base_offset())?;
         let interval = self.config().index_interval_bytes;
-        let indexes = Indexes::scan(
-            segment.base_offset(),
-            &contents.mapping.bytes()[..position],
-            interval,
-        );
+        let indexes = Indexes::scan(segment.base_offset(), kept, interval);
         short.load_with(indexes)?;
         Ok(short)
     }
@@ -141,7 +130,7 @@ impl Log {
         epochs.truncate(end_offset);
         writer.leader_epoch = epochs.latest();
         drop(epochs);
-        let restored = recovery::producers(&self.dir, &kept, end_offset)?;
+        let restored = recovery::producers(self.files(), &self.dir, &kept, end_offset)?;
         writer.producers = restored.producers;
         writer.snapshot_offset = restored.snapshot_offset;
         writer.active = Arc::clone(kept.last().expect("cut leaves one"));
