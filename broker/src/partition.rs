@@ -1,19 +1,40 @@
 //! One partition: its log, its offsets as clients see them, and who waits for them.
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use append_clock::AppendClock;
 use storage::{Append, AppendError, Appended, Log, Origin};
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for the projector, which comes next")
+)]
+mod append_clock;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for the projector, which comes next")
+)]
+mod bell;
 mod compression;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for the projector, which comes next")
+)]
+mod hidden;
 mod signals;
 mod waiters;
 
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "for the projector, which comes next")
+)]
+pub use bell::Bell;
 pub use compression::recompress;
 pub use signals::Signals;
-pub use waiters::{Registration, Waiters};
+pub use waiters::{Registration, Waiters, Wake};
 
-/// One partition of a topic. There is one replica and one leader, so the high watermark is the log
-/// end offset, and the leader epoch never changes.
+/// One partition of a topic. There is one replica and one leader, so the leader epoch never changes,
+/// and the high watermark is the log end offset, unless its writer moves it by hand (`hidden`).
 #[derive(Debug)]
 pub struct Partition {
     /// Index within the topic.
@@ -21,6 +42,7 @@ pub struct Partition {
     /// The log; handlers read its facts, every writer goes through [`Partition::append`].
     pub log: Arc<Log>,
     signals: Arc<Signals>,
+    appended: OnceLock<AppendClock>,
 }
 
 /// The leader epoch of every partition: a single node never changes leaders.
@@ -35,21 +57,29 @@ impl Partition {
             index,
             log,
             signals,
+            appended: OnceLock::new(),
         })
     }
 
     /// Appends whole batches; on return they are visible to readers, and waiting fetches wake.
     pub fn append(&self, records: &[u8], origin: Origin) -> Result<Appended, AppendError> {
+        let appended = self.append_to_log(records, origin)?;
+        if !appended.duplicate {
+            if let Some(clock) = self.appended.get() {
+                clock.stamp(appended.last_offset + 1, Instant::now());
+            }
+            self.signals.waiters.wake();
+        }
+        Ok(appended)
+    }
+
+    fn append_to_log(&self, records: &[u8], origin: Origin) -> Result<Appended, AppendError> {
         let how = Append {
             origin,
             leader_epoch: LEADER_EPOCH,
             now_ms: now_ms(),
         };
-        let appended = self.log.append(records, how)?;
-        if !appended.duplicate {
-            self.signals.waiters.wake();
-        }
-        Ok(appended)
+        self.log.append(records, how)
     }
 
     /// Waits until everything up to and with `last_offset` is on disk.
@@ -61,14 +91,8 @@ impl Partition {
         self.log.request_flush();
         loop {
             let now = *durability.borrow_and_update();
-            if now.poisoned {
-                return Err(AppendError::Poisoned);
-            }
-            if now.flushed > last_offset {
-                return Ok(());
-            }
-            if now.deleted {
-                return Err(AppendError::Closed);
+            if let Some(settled) = now.covers(last_offset) {
+                return settled;
             }
             if durability.changed().await.is_err() {
                 return Err(AppendError::Closed);
@@ -78,7 +102,7 @@ impl Partition {
 
     /// First offset that readers do not see yet.
     pub fn high_watermark(&self) -> i64 {
-        self.log.end_offset()
+        self.log.high_watermark()
     }
 
     /// First offset of the oldest open transaction, or the high watermark.
@@ -86,8 +110,8 @@ impl Partition {
         self.high_watermark()
     }
 
-    /// Registers to be woken by the next change of this partition's offsets.
-    pub fn register(&self, wake: &Arc<tokio::sync::Notify>) -> Registration<'_> {
+    /// Registers to be woken by the next change of this partition's offsets, once.
+    pub fn register<W: Wake>(&self, wake: &Arc<W>) -> Registration<'_> {
         self.signals.waiters.register(wake)
     }
 

@@ -8,6 +8,7 @@ mod retention;
 mod roll;
 mod truncate;
 mod validate;
+mod visible;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub trait LogObserver: Send + Sync {
     fn start_moved(&self, offset: i64);
     /// A flush failed: the log takes no more writes.
     fn poisoned(&self);
+    /// The log was cut: it ends at `offset` now, and all of that is durable.
+    fn truncated(&self, offset: i64);
 }
 
 /// Who appends; decides what is checked.
@@ -136,6 +139,8 @@ pub struct Log {
     start: AtomicI64,
     end: AtomicI64,
     flushed: AtomicI64,
+    /// Readers see what is below, see `visible`.
+    visible: AtomicI64,
     /// What the checkpoint file may say is durable and whole.
     recovery_point: AtomicI64,
     /// Wall clock of the first append since the last flush, 0 without one.
@@ -176,6 +181,7 @@ impl Log {
             start: AtomicI64::new(recovered.start),
             end: AtomicI64::new(recovered.end),
             flushed: AtomicI64::new(recovered.end),
+            visible: AtomicI64::new(visible::EVERYTHING),
             recovery_point: AtomicI64::new(recovered.end),
             unflushed_since_ms: AtomicI64::new(0),
             poisoned: AtomicBool::new(false),
@@ -206,9 +212,12 @@ impl Log {
     pub fn latest_epoch(&self) -> i32 {
         self.epochs.hold().latest()
     }
-    /// KIP-320: where the epoch ends; `None` if nothing is known.
+    /// KIP-320: where the epoch ends for readers; `None` if nothing is known.
     pub fn epoch_end(&self, leader_epoch: i32) -> Option<EpochEnd> {
-        self.epochs.hold().end_of(leader_epoch, self.end_offset())
+        let high_watermark = self.high_watermark();
+        let end = self.epochs.hold().end_of(leader_epoch, high_watermark)?;
+        let end_offset = end.end_offset.min(high_watermark);
+        Some(EpochEnd { end_offset, ..end })
     }
     /// Producers with state in this log.
     pub fn producers(&self) -> Vec<ProducerInfo> {

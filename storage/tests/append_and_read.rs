@@ -317,6 +317,7 @@ impl LogObserver for Flushes {
     }
     fn start_moved(&self, _: i64) {}
     fn poisoned(&self) {}
+    fn truncated(&self, _: i64) {}
 }
 
 #[test]

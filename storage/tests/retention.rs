@@ -16,6 +16,7 @@ impl LogObserver for Starts {
         let _ = self.0.lock().unwrap().send(offset);
     }
     fn poisoned(&self) {}
+    fn truncated(&self, _: i64) {}
 }
 
 fn now() -> i64 {

@@ -1,5 +1,5 @@
 //! Facts that come up from the log's own threads.
-use storage::LogObserver;
+use storage::{AppendError, LogObserver};
 use tokio::sync::watch;
 
 use super::Waiters;
@@ -15,10 +15,28 @@ pub struct Durability {
     pub deleted: bool,
 }
 
+impl Durability {
+    /// Whether everything up to and with `last_offset` is durable; `None` while that may still
+    /// become so.
+    pub fn covers(self, last_offset: i64) -> Option<Result<(), AppendError>> {
+        if self.poisoned {
+            Some(Err(AppendError::Poisoned))
+        } else if self.flushed > last_offset {
+            Some(Ok(()))
+        } else if self.deleted {
+            Some(Err(AppendError::Closed))
+        } else {
+            None
+        }
+    }
+}
+
 /// Where the log reports to and where the broker waits.
 #[derive(Debug)]
 pub struct Signals {
     durability: watch::Sender<Durability>,
+    /// Threads that wait for the disk.
+    pub disk_waiters: Waiters,
     /// Fetches that wait for offsets to move.
     pub waiters: Waiters,
 }
@@ -33,6 +51,7 @@ impl Signals {
         });
         Self {
             durability,
+            disk_waiters: Waiters::default(),
             waiters: Waiters::default(),
         }
     }
@@ -40,6 +59,7 @@ impl Signals {
     /// The partition was deleted: nobody need wait any longer.
     pub fn deleted(&self) {
         self.durability.send_modify(|now| now.deleted = true);
+        self.disk_waiters.wake();
         self.waiters.wake();
     }
 
@@ -56,6 +76,7 @@ impl LogObserver for Signals {
             now.flushed = now.flushed.max(offset);
             moved
         });
+        self.disk_waiters.wake();
     }
 
     fn start_moved(&self, _offset: i64) {
@@ -64,5 +85,12 @@ impl LogObserver for Signals {
 
     fn poisoned(&self) {
         self.durability.send_modify(|now| now.poisoned = true);
+        self.disk_waiters.wake();
+    }
+
+    fn truncated(&self, offset: i64) {
+        // What takes the place of what was cut is not on disk yet.
+        self.durability
+            .send_modify(|now| now.flushed = now.flushed.min(offset));
     }
 }

@@ -1,15 +1,29 @@
 //! Who waits for a partition's offsets to move.
 //!
-//! No wake-up is missed: a fetch registers *before* it looks at the offsets again, an append moves
+//! No wake-up is missed: a waiter registers *before* it looks at the offsets again, an append moves
 //! the offsets before it looks whether anybody is registered, and a full fence stands between the
 //! two steps on either side. (KAFKA-8334 was the other order.)
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The waiting fetches of one partition.
+/// What a waiter is woken with: a [`Notify`] by fetches, a [`super::Bell`] by plain threads. It keeps
+/// a wake-up that comes before the wait.
+pub trait Wake: Debug + Send + Sync + 'static {
+    /// Wakes whoever waits; must not block.
+    fn wake(&self);
+}
+
+impl Wake for Notify {
+    fn wake(&self) {
+        self.notify_one();
+    }
+}
+
+/// Who waits for one partition.
 #[derive(Debug, Default)]
 pub struct Waiters {
     count: AtomicUsize,
@@ -19,7 +33,7 @@ pub struct Waiters {
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    by_number: HashMap<u64, Arc<Notify>>,
+    by_number: HashMap<u64, Arc<dyn Wake>>,
 }
 
 /// A place among the waiters; dropping it gives the place up.
@@ -30,12 +44,13 @@ pub struct Registration<'a> {
 }
 
 impl Waiters {
-    /// Registers `wake` to be notified once, at the next change.
-    pub fn register(&self, wake: &Arc<Notify>) -> Registration<'_> {
+    /// Registers `wake` to be woken once, at the next change.
+    pub fn register<W: Wake>(&self, wake: &Arc<W>) -> Registration<'_> {
         let mut waiting = self.lock();
         let number = waiting.next;
         waiting.next += 1;
-        waiting.by_number.insert(number, Arc::clone(wake));
+        let wake: Arc<dyn Wake> = Arc::clone(wake) as _;
+        waiting.by_number.insert(number, wake);
         self.count.store(waiting.by_number.len(), Ordering::Relaxed);
         drop(waiting);
         fence(Ordering::SeqCst);
@@ -57,7 +72,7 @@ impl Waiters {
             std::mem::take(&mut waiting.by_number)
         };
         for wake in woken.into_values() {
-            wake.notify_one();
+            wake.wake();
         }
     }
 

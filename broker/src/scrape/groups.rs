@@ -2,11 +2,11 @@
 use super::page::Page;
 use crate::broker::Broker;
 
-/// Writes, for each committed offset, the records between it and the end of the log.
+/// Writes, for each committed offset, the records between it and the high watermark.
 pub fn write(page: &mut Page, broker: &Broker) {
     let mut lag = page.gauge(
         "klamm_group_lag_records",
-        "Log end offset less the group's committed offset.",
+        "High watermark less the group's committed offset.",
     );
     for committed in broker.groups.snapshot() {
         let place = broker
@@ -23,14 +23,14 @@ pub fn write(page: &mut Page, broker: &Broker) {
         ];
         lag.sample(
             &labels,
-            behind(partition.log.end_offset(), committed.offset),
+            behind(partition.high_watermark(), committed.offset),
         );
     }
 }
 
 /// A client can commit any number, and one past the end is not behind.
-fn behind(end_offset: i64, committed: i64) -> i64 {
-    end_offset.saturating_sub(committed).max(0)
+fn behind(high_watermark: i64, committed: i64) -> i64 {
+    high_watermark.saturating_sub(committed).max(0)
 }
 
 #[cfg(test)]

@@ -219,6 +219,7 @@ mod tests {
         fn poisoned(&self) {
             let _ = self.poisoned.try_send(());
         }
+        fn truncated(&self, _: i64) {}
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Finding records by their timestamp: time index, then batch headers, then the records of one batch.
+use std::ops::Range;
 use std::sync::Arc;
 
 use protocol::record::{self, BatchHeader, TimestampType, decompress};
@@ -44,9 +45,9 @@ impl Log {
         Ok(None)
     }
 
-    /// The record with the largest timestamp (the first one of several).
+    /// The record with the largest timestamp of those that readers see (the first one of several).
     pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError> {
-        let start = self.start_offset();
+        let (start, visible) = (self.start_offset(), self.visible_below());
         self.check_range(start)?;
         let mut best: Option<(Arc<Segment>, Arc<Contents>, Found)> = None;
         for segment in self.segments.all() {
@@ -57,7 +58,7 @@ impl Log {
                 continue;
             }
             let contents = self.contents(&segment, start)?;
-            if let Some(found) = newest_batch(&contents, &segment, start)?
+            if let Some(found) = newest_batch(&contents, &segment, start..visible)?
                 && found.header.max_timestamp > known
             {
                 best = Some((segment, contents, found));
@@ -111,23 +112,30 @@ fn timestamp_of(header: &BatchHeader, delta: i64) -> i64 {
     header.base_timestamp.saturating_add(delta)
 }
 
-/// The first batch at or after the log start offset that has the segment's largest timestamp.
+/// The first batch in the range that readers see that has the largest timestamp of a segment.
 fn newest_batch(
     contents: &Contents,
     segment: &Segment,
-    start: i64,
+    seen: Range<i64>,
 ) -> Result<Option<Found>, ReadError> {
-    if segment.base_offset() >= start {
+    let is_hidden = |found: &Found| found.header.last_offset() >= seen.end;
+    if segment.base_offset() >= seen.start {
         let Some(offset) = contents.newest_offset(segment.base_offset()) else {
             return Ok(None);
         };
-        return contents
+        let newest = contents
             .find(segment.base_offset(), offset)
-            .map_err(|_| corrupt(segment, offset));
+            .map_err(|_| corrupt(segment, offset))?;
+        if !newest.as_ref().is_some_and(is_hidden) {
+            return Ok(newest);
+        }
     }
-    // The batch that the index knows may lie below the log start offset.
+    // The batch that the index knows may lie outside.
     let mut newest: Option<Found> = None;
-    for found in batches_from(contents, segment, start)? {
+    for found in batches_from(contents, segment, seen.start)? {
+        if is_hidden(&found) {
+            break;
+        }
         if newest.is_none_or(|n| n.header.max_timestamp < found.header.max_timestamp) {
             newest = Some(found);
         }

@@ -9,14 +9,14 @@ use crate::segment::Segment;
 use crate::{LogConfig, ReadError, StorageError, data_dir, reaper, services};
 
 impl Log {
-    /// Moves the log start offset up to `offset` (at most the end) and frees what lies below.
+    /// Moves the log start offset up to `offset` (at most the high watermark) and frees what lies below.
     /// Returns the new log start offset.
     pub fn delete_records(&self, offset: i64) -> Result<i64, ReadError> {
         let _maintenance = self.maintenance.hold();
         if self.is_closed() {
             return Err(ReadError::Closed);
         }
-        let (start, end) = (self.start_offset(), self.end_offset());
+        let (start, end) = (self.start_offset(), self.high_watermark());
         if offset > end {
             return Err(ReadError::OutOfRange { offset, start, end });
         }
@@ -144,7 +144,16 @@ impl Log {
                 by_size += 1;
             }
         }
-        by_time.max(by_size)
+        by_time.max(by_size).min(self.count_visible(&segments))
+    }
+
+    /// How many segments hold nothing that readers do not see yet.
+    fn count_visible(&self, segments: &[Arc<Segment>]) -> usize {
+        let visible = self.visible_below();
+        let ends = segments.iter().skip(1).map(|next| next.base_offset());
+        ends.chain([self.end_offset()])
+            .take_while(|end| *end <= visible)
+            .count()
     }
 
     /// Forgets producers that wrote nothing for long.

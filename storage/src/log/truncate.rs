@@ -123,6 +123,7 @@ impl Log {
         kept: Vec<Arc<Segment>>,
         end_offset: i64,
     ) -> Result<(), StorageError> {
+        self.lower_visible(end_offset);
         self.end.store(end_offset, Ordering::Release);
         self.start.fetch_min(end_offset, Ordering::AcqRel);
         self.flushed.store(end_offset, Ordering::Release);
@@ -138,6 +139,7 @@ impl Log {
         let stays = |segment: &Arc<Segment>| kept.iter().any(|kept| Arc::ptr_eq(kept, segment));
         writer.unsynced.retain(stays);
         self.segments.replace(kept);
+        self.tell(|observer| observer.truncated(end_offset));
         Ok(())
     }
 }
