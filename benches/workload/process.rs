@@ -22,6 +22,8 @@ pub struct Broker {
     pub bootstrap: String,
     /// From the start of the process to its first Metadata response.
     pub started_in: Duration,
+    /// `host:port` for HTTP, if it was started here.
+    pub http: Option<String>,
     pid: u32,
     child: Option<(Child, TempDir)>,
 }
@@ -29,11 +31,23 @@ pub struct Broker {
 impl Broker {
     /// Starts the `klamm` beside this executable (or `KLAMM_BIN`) with these extra arguments.
     pub fn start(arguments: &[&str]) -> Result<Self, Error> {
-        let data = TempDir::with_prefix("klamm-bench-")?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let bootstrap = format!("127.0.0.1:{port}");
+        Self::start_in(TempDir::with_prefix("klamm-bench-")?, arguments)
+    }
+
+    /// Stops the broker with SIGTERM and starts it again on its data.
+    pub fn restart(mut self, arguments: &[&str]) -> Result<Self, Error> {
+        let (mut child, data) = self.child.take().ok_or("somebody else runs this broker")?;
+        let pid = child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        child.wait()?;
+        Self::start_in(data, arguments)
+    }
+
+    fn start_in(data: TempDir, arguments: &[&str]) -> Result<Self, Error> {
+        let (bootstrap, http) = (free_address()?, free_address()?);
         let mut command = Command::new(program()?);
-        command.args(["serve", "--listen", &bootstrap, "--log-level", "warn"]);
+        command.args(["serve", "--listen", &bootstrap, "--http", &http]);
+        command.args(["--log-level", "warn"]);
         command.arg("--data-dir").arg(data.path().join("data"));
         command.args(arguments).stdin(Stdio::null());
         let started = Instant::now();
@@ -50,6 +64,7 @@ impl Broker {
         Ok(Self {
             started_in: started.elapsed(),
             bootstrap,
+            http: Some(http),
             pid: child.id(),
             child: Some((child, data)),
         })
@@ -60,9 +75,28 @@ impl Broker {
         Self {
             bootstrap: bootstrap.to_owned(),
             started_in: Duration::ZERO,
+            http: None,
             pid,
             child: None,
         }
+    }
+
+    /// The body of the answer to `GET path` over HTTP.
+    pub fn get(&self, path: &str) -> Result<String, Error> {
+        let address = self.http.as_deref().ok_or("no HTTP")?;
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.0\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
+        if !head.contains(" 200 ") {
+            return Err(format!("{path}: {answer}").into());
+        }
+        Ok(body.to_owned())
     }
 
     /// CPU time that the process has used, seconds.
@@ -112,6 +146,11 @@ fn program() -> Result<PathBuf, Error> {
         path.display()
     )
     .into())
+}
+
+fn free_address() -> Result<String, Error> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    Ok(format!("127.0.0.1:{port}"))
 }
 
 fn answers(bootstrap: &str) -> bool {
