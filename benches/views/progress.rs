@@ -39,7 +39,7 @@ pub(crate) fn quantile_millis(metrics: &str, name: &str, share: f64) -> f64 {
     for line in metrics.lines().filter(|line| line.starts_with(&prefix)) {
         let bound = line.split("le=\"").nth(1);
         let bound = bound.and_then(|rest| rest.split('"').next());
-        let count = line.rsplit(' ').next().and_then(|text| text.parse().ok());
+        let count: Option<f64> = line.rsplit(' ').next().and_then(|text| text.parse().ok());
         if let (Some(bound), Some(count)) = (bound, count) {
             *buckets.entry(bound).or_default() += count;
         }
