@@ -3,7 +3,7 @@
 //! `groups` is the set, `requests` the way in; each group (`classic`) stands behind its own mutex.
 //! `join`, `statics`, `sync`, `leave` and `commit` are what requests do to it, `rebalance` is what
 //! that sets off, `records` is how it goes into `__consumer_offsets` and comes back, in the
-//! `formats` of Apache Kafka.
+//! `formats` of Apache Kafka. `projections` keeps clients out of the groups of projections.
 mod answer;
 mod classic;
 mod commit;
@@ -16,6 +16,7 @@ mod load;
 mod member;
 mod members;
 mod offsets;
+mod projections;
 mod rebalance;
 mod records;
 mod requests;

@@ -5,6 +5,7 @@ use protocol::error::ErrorCode;
 
 use super::classic::{Group, State};
 use super::formats::Committed;
+use super::projections::is_projections;
 use super::turn::Turn;
 
 /// Who commits.
@@ -142,6 +143,9 @@ impl Group {
 
     /// Drops offsets past their time, and the group itself when nothing is left of it.
     pub fn expire_offsets(&mut self, turn: &mut Turn<'_>) -> Result<(), ErrorCode> {
+        if is_projections(&self.name) {
+            return Ok(());
+        }
         let now_ms = turn.now.wall_ms;
         let retention_ms = turn.limits.offsets_retention_ms;
         let since_ms = match (&self.protocol_type, self.state) {

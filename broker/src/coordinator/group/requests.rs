@@ -13,6 +13,7 @@ use super::groups::Groups;
 use super::join::Join;
 use super::leave::Leaver;
 use super::member::{Decided, JoinAnswer, Joined, Refused, Synced, Waiting};
+use super::projections::check_open;
 use super::sync::Sync;
 use super::turn::Turn;
 use crate::coordinator::Journal;
@@ -36,6 +37,7 @@ impl Groups {
     }
 
     fn begin_join(&self, group: &str, join: Join) -> Result<Begun, ErrorCode> {
+        check_open(group)?;
         self.check_running()?;
         let settings = &self.settings;
         let shortest_ms = settings.group_min_session_timeout_ms;
@@ -64,6 +66,7 @@ impl Groups {
 
     /// SyncGroup: waits until the assignment is there.
     pub async fn sync(&self, group: &str, sync: Sync) -> Result<Synced, ErrorCode> {
+        check_open(group)?;
         self.check_running()?;
         let (reply, receiver) = oneshot::channel();
         let begun = self.existing(group, |group, turn| group.sync(turn, &sync, reply));
@@ -80,6 +83,7 @@ impl Groups {
         instance_id: Option<&str>,
         generation: i32,
     ) -> Result<(), ErrorCode> {
+        check_open(group)?;
         let beaten = self.existing(group, |group, turn| {
             group.heartbeat(turn, member_id, instance_id, generation)
         });
@@ -92,6 +96,7 @@ impl Groups {
         group: &str,
         leavers: &[Leaver],
     ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
+        check_open(group)?;
         let left = self.existing(group, |group, turn| Decided {
             answer: group.leave(turn, leavers),
             after: turn.appended,
@@ -112,6 +117,7 @@ impl Groups {
         retention_ms: Option<i64>,
         unknown: ErrorCode,
     ) -> Result<(), ErrorCode> {
+        check_open(group)?;
         let act = |group: &mut Group, turn: &mut Turn<'_>| {
             let answer = group.commit(turn, who, commits, retention_ms);
             let after = turn.appended;
@@ -145,6 +151,7 @@ impl Groups {
         group: &str,
         places: &[(Arc<str>, i32)],
     ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
+        check_open(group)?;
         let deleted = self.existing(group, |group, turn| Decided {
             answer: group.delete_offsets(turn, places),
             after: turn.appended,
@@ -155,6 +162,7 @@ impl Groups {
 
     /// DeleteGroups, for one group.
     pub async fn delete(&self, group: &str) -> Result<(), ErrorCode> {
+        check_open(group)?;
         let deleted = self.existing(group, |group, turn| Decided {
             answer: group.delete(turn),
             after: turn.appended,

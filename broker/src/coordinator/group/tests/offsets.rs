@@ -133,6 +133,16 @@ fn offsets_of_consumers_without_group_expire_by_their_age() {
 }
 
 #[test]
+fn offsets_of_a_projection_do_not_expire() {
+    let mut stage = Stage::new();
+    stage.group = Group::new("__projection.activity".into());
+    try_commit(&mut stage, NOBODY, "t").unwrap();
+    stage.pass(1_000_000_000);
+    stage.turn(Group::expire_offsets).unwrap();
+    assert_eq!(offset_of(&stage, "t"), 5);
+}
+
+#[test]
 fn offsets_of_a_group_expire_from_when_it_fell_empty() {
     let mut stage = Stage::new();
     try_commit(&mut stage, NOBODY, "t").unwrap();
