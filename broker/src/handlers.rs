@@ -41,6 +41,8 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+#[cfg(test)]
+mod owned_test;
 mod produce;
 mod sync_group;
 

@@ -8,6 +8,7 @@ mod delete;
 mod log_config;
 mod new_topic;
 mod open;
+mod owner;
 mod producer_ids;
 mod store;
 mod topic;

@@ -55,9 +55,7 @@ fn delete(context: &Context, topic: &str, partition: i32, offset: i64) -> Result
     let partition = topic
         .partition(partition)
         .ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    if topic.internal {
-        return Err(ErrorCode::InvalidTopicException);
-    }
+    topic.check_open().map_err(|error| error.code())?;
     if !topic.config().cleanup_policy.delete {
         return Err(ErrorCode::PolicyViolation);
     }

@@ -18,7 +18,7 @@ use storage::{AppendError, Origin};
 
 use super::Api;
 use crate::dispatch::{Context, Reply};
-use crate::metadata::Topic;
+use crate::metadata::{Topic, TopicError};
 use crate::partition::{Partition, recompress};
 
 /// See the module.
@@ -112,9 +112,7 @@ fn append(
     let partition = topic
         .partition(data.index)
         .ok_or(Refusal::code(ErrorCode::UnknownTopicOrPartition))?;
-    if topic.internal {
-        return Err(Refusal::code(ErrorCode::InvalidTopicException));
-    }
+    topic.check_open()?;
     let records = data.records.as_deref().unwrap_or_default();
     if context.version < ZSTD && is_zstd(records) {
         return Err(Refusal::code(ErrorCode::UnsupportedCompressionType));
@@ -205,6 +203,16 @@ impl Refusal {
             .with_log_start_offset(self.log_start_offset)
             .with_record_errors(records.collect())
             .with_error_message(self.message.map(|text| error::message(&text)))
+    }
+}
+
+impl From<TopicError> for Refusal {
+    fn from(error: TopicError) -> Self {
+        Self {
+            // Apache Kafka has no words for its own internal topics.
+            message: matches!(error, TopicError::Owned { .. }).then(|| error.to_string()),
+            ..Self::code(error.code())
+        }
     }
 }
 

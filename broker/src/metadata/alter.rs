@@ -111,6 +111,7 @@ impl Topics {
         };
         let overrides = altered(&current, alteration, list_of)?;
         let config = TopicConfig::resolve(&overrides, &settings)?;
+        topic.check_configs(&topic.config(), &config)?;
         if validate_only || overrides == *current {
             return Ok(());
         }

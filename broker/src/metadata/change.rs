@@ -4,6 +4,7 @@
 //! key                   value
 //! "cluster"             {"cluster_id":"WZPsR9gxQoKqFP6UnOJrug"}
 //! {"topic":"events"}    {"id":"AJjhM2cVSVWeRCrjhsFqkA","partitions":3,"configs":{…},"internal":false}
+//! {"topic":"activity"}  {…,"owner":"activity"}   a projection's
 //! {"topic":"events"}    {…,"deleting":true}      folders are being removed
 //! {"topic":"events"}    (null)                   gone
 //! {"broker":"1"}        {"log.retention.ms":"1000"}     "" is every broker
@@ -33,6 +34,9 @@ pub struct TopicRecord {
     pub configs: Configs,
     /// Written by the broker alone.
     pub internal: bool,
+    /// The projection that owns it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Deleted; the folders may still be there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleting: bool,
@@ -163,7 +167,12 @@ mod tests {
             partitions: 3,
             configs: configs.clone(),
             internal: false,
+            owner: None,
             deleting: false,
+        };
+        let owned = TopicRecord {
+            owner: Some("p".to_owned()),
+            ..topic.clone()
         };
         let deleting = TopicRecord {
             deleting: true,
@@ -187,6 +196,11 @@ mod tests {
                 events(Some(deleting)),
                 r#"{"topic":"events"}"#,
                 Some(format!(r#"{{{id_and_count},{rest},"deleting":true}}"#)),
+            ),
+            (
+                events(Some(owned)),
+                r#"{"topic":"events"}"#,
+                Some(format!(r#"{{{id_and_count},{rest},"owner":"p"}}"#)),
             ),
             (events(None), r#"{"topic":"events"}"#, None),
             (

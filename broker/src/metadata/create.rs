@@ -2,12 +2,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::TopicConfig;
 use tracing::{error, info};
 use uuid::Uuid;
 
 use super::change::{Change, Configs, TopicRecord};
 use super::new_topic::{MAX_PARTITIONS_PER_REQUEST, NewTopic, Plan, check_assignment};
+use super::owner::Class;
 use super::store::Store;
 use super::topic_error::TopicError;
 use super::{Topic, Topics, log_config, topic_name, uuid_text};
@@ -40,7 +40,7 @@ impl Topics {
         let plans = wanted.into_iter().map(|topic| topic.plan(&settings));
         let plans: Vec<_> = plans.collect();
         let mut store = self.store();
-        let planned = self.admit(&mut store, plans, false);
+        let planned = self.admit(&mut store, plans, &Class::default());
         let created = |(plan, record): &(Plan, TopicRecord)| Created {
             id: record.id,
             partitions: record.partitions,
@@ -73,23 +73,27 @@ impl Topics {
         if let Some(topic) = self.get(name) {
             return Ok(topic);
         }
-        let pairs = overrides.iter();
-        let overrides: Configs = pairs
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        let config = TopicConfig::resolve(&overrides, &self.settings())?;
-        let plan = Plan {
-            name: name.to_owned(),
-            partitions,
-            overrides,
-            config,
-        };
+        let plan = self.own_plan(name, partitions, overrides)?;
         let mut store = self.store();
         if let Some(topic) = self.get(name) {
             return Ok(topic);
         }
-        let planned = self.admit(&mut store, vec![Ok(plan)], true);
-        let mut made = self.make(&mut store, planned);
+        let class = Class {
+            internal: true,
+            owner: None,
+        };
+        self.make_one(&mut store, plan, &class)
+    }
+
+    /// Makes one topic of the broker's own.
+    pub(super) fn make_one(
+        &self,
+        store: &mut Store,
+        plan: Plan,
+        class: &Class,
+    ) -> Result<Arc<Topic>, TopicError> {
+        let planned = self.admit(store, vec![Ok(plan)], class);
+        let mut made = self.make(store, planned);
         made.pop().expect("one plan, one answer")
     }
 
@@ -98,7 +102,7 @@ impl Topics {
         &self,
         store: &mut Store,
         plans: Vec<Result<Plan, TopicError>>,
-        internal: bool,
+        class: &Class,
     ) -> Vec<Planned> {
         let topics = store.image().topics.keys();
         let mut taken: BTreeMap<String, String> = topics
@@ -140,7 +144,8 @@ impl Topics {
                 id: uuid_text::random(),
                 partitions: plan.partitions,
                 configs: plan.overrides.clone(),
-                internal,
+                internal: class.internal,
+                owner: class.owner.clone(),
                 deleting: false,
             };
             Ok((plan, record))
@@ -179,8 +184,7 @@ impl Topics {
         }
         let serve = |(plan, record, logs): (Plan, TopicRecord, _)| {
             info!(topic = plan.name, partitions = plan.partitions, "created");
-            let configs = (plan.overrides, plan.config);
-            self.add(&plan.name, record.id, record.internal, configs, logs)
+            self.add(&plan.name, record, plan.config, logs)
         };
         ready.into_iter().map(|ready| ready.map(serve)).collect()
     }
@@ -250,15 +254,14 @@ impl Topics {
         store.flush()?;
         let partitions = (had..count).zip(made);
         topic.extend(partitions.map(|(index, log)| Partition::new(index, log)));
+        self.changes.tell();
         info!(topic = name, partitions = count, "added partitions");
         Ok(())
     }
 }
 
 fn check_growth(topic: &Topic, had: i32, count: i32) -> Result<(), TopicError> {
-    if topic.internal {
-        return Err(TopicError::Internal(topic.name.to_string()));
-    }
+    topic.check_open()?;
     if count == had {
         let message = format!("Topic already has {had} partition(s).");
         return Err(TopicError::Partitions(message));

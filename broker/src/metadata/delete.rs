@@ -20,10 +20,14 @@ impl Topics {
         }
         let mut store = self.store();
         let topic = find(self)?;
+        topic.check_open()?;
+        self.delete_held(&mut store, &topic)?;
+        Ok(topic)
+    }
+
+    /// Deletes a topic while no other change runs.
+    pub(super) fn delete_held(&self, store: &mut Store, topic: &Topic) -> Result<(), TopicError> {
         let name = topic.name.to_string();
-        if topic.internal {
-            return Err(TopicError::Internal(name));
-        }
         let record = store.image().topics.get(&name).ok_or(TopicError::Unknown)?;
         let deleting = TopicRecord {
             deleting: true,
@@ -31,8 +35,8 @@ impl Topics {
         };
         store.commit(vec![Change::Topic(name.clone(), Some(deleting))])?;
         store.flush()?;
-        self.remove(&topic);
-        let finished = self.finish_deletion(&mut store, &name);
+        self.remove(topic);
+        let finished = self.finish_deletion(store, &name);
         for partition in topic.partitions().iter() {
             partition.deleted();
         }
@@ -42,7 +46,7 @@ impl Topics {
             // again.
             error!(topic = name, %error, "cannot remove the folders of a deleted topic");
         }
-        Ok(topic)
+        Ok(())
     }
 
     /// Removes the folders of a topic that is marked as being deleted, and forgets it.

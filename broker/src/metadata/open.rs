@@ -20,6 +20,7 @@ use super::change::{Change, Configs, TopicRecord};
 use super::new_topic::MAX_PARTITIONS_PER_REQUEST;
 use super::store::Store;
 use super::topic_name::{self, METADATA_TOPIC};
+use super::topics::Changes;
 use super::{Topics, log_config, uuid_text};
 use crate::coordinator::Journal;
 use crate::partition::Partition;
@@ -66,6 +67,7 @@ impl Topics {
             settings: RwLock::new(Arc::new(in_force)),
             index: RwLock::default(),
             store: Mutex::new(store),
+            changes: Changes::default(),
         };
         {
             let mut store = topics.store();
@@ -147,6 +149,7 @@ impl Topics {
                 partitions: count,
                 configs: Configs::new(),
                 internal: topic_name::is_internal(&name),
+                owner: None,
                 deleting: false,
             };
             warn!(
@@ -188,13 +191,7 @@ impl Topics {
             logs.extend(range.zip(made));
         }
         let logs = logs.into_values().collect();
-        self.add(
-            name,
-            topic.id,
-            topic.internal,
-            (topic.configs, config),
-            logs,
-        );
+        self.add(name, topic, config, logs);
         Ok(())
     }
 

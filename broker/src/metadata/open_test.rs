@@ -493,3 +493,6 @@ async fn whoever_waits_for_the_disk_is_answered_when_the_topic_is_deleted() {
         "{answer:?}"
     );
 }
+
+#[path = "owner_test.rs"]
+mod owner;

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use config::TopicConfig;
 use uuid::Uuid;
 
-use super::change::Configs;
+use super::change::{Configs, TopicRecord};
 use super::log_config;
 use crate::metrics::TopicMetrics;
 use crate::partition::Partition;
@@ -18,6 +18,7 @@ pub struct Topic {
     pub id: Uuid,
     /// Written by the broker alone.
     pub internal: bool,
+    owner: Option<Box<str>>,
     /// What is counted.
     pub metrics: TopicMetrics,
     configs: RwLock<InForce>,
@@ -31,27 +32,31 @@ struct InForce {
 }
 
 impl Topic {
-    /// A topic with these partitions, in index order. `overrides` are the configs that it sets
-    /// itself, `config` is what they resolve to.
+    /// The topic of a record, with these partitions in index order. `config` is what its configs
+    /// resolve to.
     pub fn new(
         name: Arc<str>,
-        id: Uuid,
-        internal: bool,
-        metrics: TopicMetrics,
-        (overrides, config): (Configs, TopicConfig),
+        record: TopicRecord,
+        config: TopicConfig,
         partitions: Vec<Arc<Partition>>,
     ) -> Self {
         Self {
             name,
-            id,
-            internal,
-            metrics,
+            id: record.id,
+            internal: record.internal,
+            owner: record.owner.map(String::into_boxed_str),
+            metrics: TopicMetrics::default(),
             configs: RwLock::new(InForce {
-                overrides: Arc::new(overrides),
+                overrides: Arc::new(record.configs),
                 all: Arc::new(config),
             }),
             partitions: RwLock::new(partitions.into()),
         }
+    }
+
+    /// The projection that owns the topic, if one does.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
     }
 
     /// The configs in force.

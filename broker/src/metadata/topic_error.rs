@@ -18,6 +18,33 @@ pub enum TopicError {
     /// The topic is the broker's own.
     #[error("{0} is an internal topic of the broker.")]
     Internal(String),
+    /// A projection owns the topic.
+    #[error("Topic {topic} is written by projection {projection} alone.")]
+    Owned {
+        /// The topic.
+        topic: String,
+        /// Who owns it.
+        projection: String,
+    },
+    /// A projection wants a topic that is there and not its own.
+    #[error(
+        "projection {projection} cannot have topic '{topic}': it {}",
+        match owner {
+            Some(owner) => format!("belongs to projection {owner}"),
+            None => "exists and belongs to no projection".to_owned(),
+        }
+    )]
+    NotOwned {
+        /// The topic.
+        topic: String,
+        /// Who wants it.
+        projection: String,
+        /// Who owns it, if a projection does.
+        owner: Option<String>,
+    },
+    /// A config that whoever owns the topic needs as it is.
+    #[error("{0}")]
+    Policy(String),
     /// There is such a topic.
     #[error("Topic '{0}' already exists.")]
     Exists(String),
@@ -64,13 +91,14 @@ impl TopicError {
     pub fn code(&self) -> ErrorCode {
         match self {
             TopicError::Name(_) | TopicError::Internal(_) => ErrorCode::InvalidTopicException,
-            TopicError::Exists(_) => ErrorCode::TopicAlreadyExists,
+            TopicError::Exists(_) | TopicError::NotOwned { .. } => ErrorCode::TopicAlreadyExists,
+            TopicError::Owned { .. } => ErrorCode::TopicAuthorizationFailed,
             TopicError::Unknown => ErrorCode::UnknownTopicOrPartition,
             TopicError::UnknownId => ErrorCode::UnknownTopicId,
             TopicError::Partitions(_) => ErrorCode::InvalidPartitions,
             TopicError::ReplicationFactor(_) => ErrorCode::InvalidReplicationFactor,
             TopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
-            TopicError::Limit(_) => ErrorCode::PolicyViolation,
+            TopicError::Limit(_) | TopicError::Policy(_) => ErrorCode::PolicyViolation,
             TopicError::Request(_) | TopicError::Reserved(_) => ErrorCode::InvalidRequest,
             TopicError::Config(_) => ErrorCode::InvalidConfig,
             TopicError::DeletionDisabled => ErrorCode::TopicDeletionDisabled,

@@ -10,6 +10,8 @@ const INTERNAL: &[&str] = &[
     "__transaction_state",
     "__share_group_state",
 ];
+/// How the names of the topics begin that only projections use, views and dead letters aside.
+const PROJECTIONS: &str = "__projection";
 /// Longest name; with `-` and a partition it is still a file name.
 const MAX_LEN: usize = 249;
 
@@ -38,7 +40,7 @@ pub fn unified(name: &str) -> String {
 
 /// Whether only the broker makes and writes the topic.
 pub fn is_internal(name: &str) -> bool {
-    INTERNAL.contains(&name)
+    INTERNAL.contains(&name) || name.starts_with(PROJECTIONS)
 }
 
 /// Whether the name is kept from clients altogether.

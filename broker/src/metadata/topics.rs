@@ -3,6 +3,7 @@
 //! Look-ups never wait for a disk. Changes do: they run on blocking threads, one at a time under the
 //! lock of the store, and each of them runs to its end whether or not its client still listens.
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use config::{Settings, TopicConfig};
@@ -10,10 +11,9 @@ use storage::{Log, Logs};
 use uuid::Uuid;
 
 use super::Topic;
-use super::change::Configs;
+use super::change::TopicRecord;
 use super::store::Store;
-use crate::metrics::TopicMetrics;
-use crate::partition::Partition;
+use crate::partition::{Partition, Registration, Waiters, Wake};
 
 /// All topics, by name and by id.
 #[derive(Debug)]
@@ -27,6 +27,22 @@ pub struct Topics {
     pub(super) settings: RwLock<Arc<Settings>>,
     pub(super) index: RwLock<Index>,
     pub(super) store: Mutex<Store>,
+    pub(super) changes: Changes,
+}
+
+/// How often topics were made, grown or deleted, and who wants to know.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    count: AtomicU64,
+    waiters: Waiters,
+}
+
+impl Changes {
+    /// There was one more.
+    pub(super) fn tell(&self) {
+        self.count.fetch_add(1, Ordering::Release);
+        self.waiters.wake();
+    }
 }
 
 /// The topics in service.
@@ -60,6 +76,25 @@ impl Topics {
         index.by_name.values().cloned().collect()
     }
 
+    /// A number that rises whenever a topic is made, gets partitions, or is deleted.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the projector, which comes next")
+    )]
+    pub fn changes(&self) -> u64 {
+        self.changes.count.load(Ordering::Acquire)
+    }
+
+    /// Registers to be woken by the next change of [`Self::changes`], once. As with a partition:
+    /// register, look, then wait.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the projector, which comes next")
+    )]
+    pub fn register<W: Wake>(&self, wake: &Arc<W>) -> Registration<'_> {
+        self.changes.waiters.register(wake)
+    }
+
     /// Id of the cluster, as Kafka writes it: made once and kept.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
@@ -80,29 +115,22 @@ impl Topics {
     pub(super) fn add(
         &self,
         name: &str,
-        id: Uuid,
-        internal: bool,
-        configs: (Configs, TopicConfig),
+        record: TopicRecord,
+        config: TopicConfig,
         logs: Vec<Arc<Log>>,
     ) -> Arc<Topic> {
+        let id = record.id;
         let name: Arc<str> = name.into();
         let partitions = (0i32..)
             .zip(logs)
             .map(|(index, log)| Partition::new(index, log))
             .collect();
-        let metrics = TopicMetrics::default();
-        let topic = Topic::new(
-            Arc::clone(&name),
-            id,
-            internal,
-            metrics,
-            configs,
-            partitions,
-        );
-        let topic = Arc::new(topic);
+        let topic = Arc::new(Topic::new(Arc::clone(&name), record, config, partitions));
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.by_name.insert(name, Arc::clone(&topic));
         index.by_id.insert(id, Arc::clone(&topic));
+        drop(index);
+        self.changes.tell();
         topic
     }
 
@@ -111,5 +139,7 @@ impl Topics {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.by_name.remove(&topic.name);
         index.by_id.remove(&topic.id);
+        drop(index);
+        self.changes.tell();
     }
 }
