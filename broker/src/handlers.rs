@@ -41,8 +41,6 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
-#[cfg(test)]
-mod owned_test;
 mod produce;
 mod sync_group;
 
@@ -189,3 +187,7 @@ fn call<A: Api>(
         Ok(outcome)
     })
 }
+
+#[cfg(test)]
+#[path = "handlers_test.rs"]
+mod tests;

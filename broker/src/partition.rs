@@ -1,6 +1,6 @@
 //! One partition: its log, its offsets as clients see them, and who waits for them.
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use append_clock::AppendClock;
 use storage::{Append, AppendError, Appended, Log, Origin};
@@ -65,9 +65,7 @@ impl Partition {
     pub fn append(&self, records: &[u8], origin: Origin) -> Result<Appended, AppendError> {
         let appended = self.append_to_log(records, origin)?;
         if !appended.duplicate {
-            if let Some(clock) = self.appended.get() {
-                clock.stamp(appended.last_offset + 1, Instant::now());
-            }
+            self.stamp(appended.last_offset + 1);
             self.signals.waiters.wake();
         }
         Ok(appended)

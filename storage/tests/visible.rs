@@ -77,3 +77,27 @@ fn a_cut_below_the_high_watermark_lowers_it() {
     append_at(&log, 9);
     assert_eq!((log.high_watermark(), log.end_offset()), (2, 3));
 }
+
+/// A reader that asks all the time while a log begins to hide what is appended.
+#[test]
+fn nothing_hidden_is_seen_while_a_log_begins_to_hide() {
+    for _ in 0..50 {
+        let (_dir, _logs, log) = create(&config());
+        append_at(&log, 1);
+        let started = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                started.wait();
+                log.hide_appends();
+                for timestamp in 2..100 {
+                    append_at(&log, timestamp);
+                }
+            });
+            started.wait();
+            while log.end_offset() < 50 {
+                assert_eq!(log.high_watermark(), 1);
+                assert_eq!(log.max_timestamp().unwrap().unwrap().offset, 0);
+            }
+        });
+    }
+}

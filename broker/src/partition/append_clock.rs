@@ -1,4 +1,5 @@
-//! When records were appended, for whoever measures how long they take to get somewhere.
+//! When records were appended, for whoever measures how long they take to get somewhere. Hidden ones
+//! count from when they are revealed.
 //!
 //! Bounded: appends within one millisecond share a stamp, and a ring that is full merges its stamps
 //! two by two. What shares a stamp counts as appended when the oldest of it was, so that an age is
@@ -85,10 +86,17 @@ fn merge_pairs(ring: &mut VecDeque<(i64, Instant)>) {
 }
 
 impl Partition {
+    /// Readers see everything below `end_offset` since now.
+    pub(super) fn stamp(&self, end_offset: i64) {
+        if let Some(clock) = self.appended.get() {
+            clock.stamp(end_offset, Instant::now());
+        }
+    }
+
     /// From now on it is remembered when records were appended, for [`Self::appended_at`].
     pub fn watch_appends(&self) {
         self.appended
-            .get_or_init(|| AppendClock::new(self.log.end_offset()));
+            .get_or_init(|| AppendClock::new(self.high_watermark()));
     }
 
     /// When the record at `offset` was appended, or a little earlier; `None` if that was before

@@ -20,11 +20,12 @@ impl Partition {
     /// for it.
     pub fn reveal(&self, offset: i64) {
         self.log.reveal(offset);
+        self.stamp(self.high_watermark());
         self.signals.waiters.wake();
     }
 
     /// From now on the high watermark is `offset`, although the log may be longer. For the start,
-    /// before anybody reads.
+    /// before anybody reads: until then everything in the log is visible.
     pub fn hide_from(&self, offset: i64) {
         self.log.hide_from(offset);
     }

@@ -176,6 +176,10 @@ fn appends_are_timed_once_somebody_asks() {
     assert_eq!(partition.appended_at(0), None);
     partition.append(&batch(1), Origin::Internal).unwrap();
     assert!(partition.appended_at(1).is_some());
+    partition.append_hidden(&batch(1)).unwrap();
+    assert_eq!(partition.appended_at(2), None);
+    partition.reveal(3);
+    assert!(partition.appended_at(2).is_some());
     partition.forget_below(2);
     assert_eq!(partition.appended_at(1), None);
 }

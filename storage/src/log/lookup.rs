@@ -5,6 +5,7 @@ use std::sync::Arc;
 use protocol::record::{self, BatchHeader, TimestampType, decompress};
 
 use super::read::corrupt;
+use super::visible::EVERYTHING;
 use super::{Log, TimestampOffset, validate};
 use crate::ReadError;
 use crate::batches::{self, Found};
@@ -47,7 +48,18 @@ impl Log {
 
     /// The record with the largest timestamp of those that readers see (the first one of several).
     pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError> {
-        let (start, visible) = (self.start_offset(), self.visible_below());
+        loop {
+            let visible = self.visible_below();
+            let newest = self.newest_below(visible)?;
+            // If records began to be hidden in between, one of them may have been found.
+            if self.visible_below() == EVERYTHING || visible != EVERYTHING {
+                return Ok(newest);
+            }
+        }
+    }
+
+    fn newest_below(&self, visible: i64) -> Result<Option<TimestampOffset>, ReadError> {
+        let start = self.start_offset();
         self.check_range(start)?;
         let mut best: Option<(Arc<Segment>, Arc<Contents>, Found)> = None;
         for segment in self.segments.all() {

@@ -13,15 +13,17 @@ pub(super) const EVERYTHING: i64 = i64::MAX;
 impl Log {
     /// First offset that readers do not see.
     pub fn high_watermark(&self) -> i64 {
-        // The bound first: it is raised after the end, so this never shows more than both of a moment.
-        let visible = self.visible_below();
-        visible.min(self.end_offset())
+        // The end first: hidden records come after the bound is set, and a bound that is found not
+        // to be set says that there was none of them below the end that was read before.
+        let end = self.end_offset();
+        end.min(self.visible_below())
     }
 
-    /// From now on, and until the log is closed, the high watermark is `offset`, or the log end
-    /// offset if that is lower; what is appended stays hidden until [`Log::reveal`].
+    /// From now on, and until the log is closed, the high watermark is `offset`, within the log start
+    /// and end offsets; what is appended stays hidden until [`Log::reveal`].
     pub fn hide_from(&self, offset: i64) {
-        self.visible.store(offset.max(0), Ordering::Release);
+        let offset = offset.max(self.start_offset());
+        self.visible.store(offset, Ordering::Release);
     }
 
     /// As [`Log::hide_from`] the log end offset, unless the high watermark is set by hand already.
