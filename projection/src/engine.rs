@@ -31,6 +31,9 @@ pub struct Progress {
     pub dedup_stream_time: Option<i64>,
 }
 
+/// Takes a change: key, value (`None`: the row is gone), timestamp.
+pub type EachChange<'a> = dyn FnMut(&[u8], Option<&[u8]>, i64) + 'a;
+
 /// One view at work. [`Engine::step`] collects changes that nobody sees; then either
 /// [`Engine::commit`] puts them into the table or [`Engine::rollback`] takes back everything since
 /// the last commit: rows, progress, counts, seen events.
@@ -56,8 +59,8 @@ pub trait Engine: Send {
     fn step_redriven(&mut self, input: &Input<'_>) -> Outcome;
 
     /// Changes since the last commit, one for each key, in the order in which the keys were first
-    /// touched: key, value (`None`: the row is gone), timestamp.
-    fn changes(&self, each: &mut dyn FnMut(&[u8], Option<&[u8]>, i64));
+    /// touched.
+    fn changes(&self, each: &mut EachChange<'_>);
 
     /// Puts the changes into the table; the first one got `first_offset` in the view's topic, the
     /// others those after it.
@@ -88,10 +91,10 @@ pub trait Engine: Send {
     /// nothing else. From `dedup_from` on, without gaps.
     fn restore_sighting(&mut self, input: &Input<'_>);
 
-    /// What turns `other` (the generation that readers see) into this view: upserts and
-    /// tombstones, in the order of the keys. A row whose value and timestamp are the same is no
+    /// What turns `other` (the generation that readers see) into the committed rows of this view:
+    /// upserts and tombstones, in the order of the keys. A row whose value and timestamp are the same is no
     /// change.
-    fn difference(&self, other: &dyn Table, each: &mut dyn FnMut(&[u8], Option<&[u8]>, i64));
+    fn difference(&self, other: &dyn Table, each: &mut EachChange<'_>);
 
     /// Takes the place of `other`: rows that differ got the offsets from `first_offset` on in the
     /// order of [`Engine::difference`], the others keep those they have in `other`.

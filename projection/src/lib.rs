@@ -5,17 +5,36 @@
 //! records come from and where the changes go: inside the broker, or anywhere else.
 mod commit;
 mod dead_letter;
+mod decimal;
+mod difference;
 mod engine;
+mod event;
+mod event_time;
 mod input;
+mod json;
+mod leaf;
+mod materialized;
 mod outcome;
+mod overlay;
+mod partition;
+mod projection;
+mod revenue;
+mod rows;
+mod sightings;
 mod table;
 mod views;
 
 pub use commit::{Commit, OutputPosition, SourcePosition};
 pub use dead_letter::dead_letter_headers;
-pub use engine::{Engine, Options, Progress};
+pub use decimal::Decimal;
+pub use engine::{EachChange, Engine, Options, Progress};
+pub use event::Event;
+pub use event_time::Window;
 pub use input::Input;
+pub use leaf::Leaf;
+pub use materialized::materialize;
 pub use outcome::{Counts, Outcome, Reason, Rejection};
+pub use projection::Projection;
 pub use table::{Row, RowError, Table};
 pub use views::{View, all, find};
 

@@ -1,4 +1,6 @@
 //! What becomes of a record.
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What became of one record.
@@ -20,6 +22,25 @@ pub struct Rejection {
     pub reason: Reason,
     /// What is wrong, for people: names the field and, shortened, what was found.
     pub message: String,
+}
+
+impl Rejection {
+    /// Most of a message that is kept, bytes.
+    const MAX_MESSAGE_BYTES: usize = 250;
+
+    /// A rejection; a long message is cut.
+    pub fn new(reason: Reason, message: impl fmt::Display) -> Self {
+        let mut message = message.to_string();
+        message.truncate(cut(&message, Self::MAX_MESSAGE_BYTES).len());
+        Self { reason, message }
+    }
+}
+
+/// The start of a text, at most so many bytes.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let mut ends = (0..=most.min(text.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 macro_rules! reasons {
@@ -75,8 +96,8 @@ reasons! {
     TooLarge = "TOO_LARGE",
 }
 
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
@@ -117,9 +138,14 @@ impl Counts {
         }
     }
 
-    /// Counts one dead letter, rejected before for `reason`, that was applied after all.
+    /// Counts one dead letter, rejected before for `reason`, that was applied after all. One that
+    /// was rejected by an earlier generation, and never read by this one, counts as read now.
     pub fn redriven(&mut self, reason: Reason) {
-        *self.rejected(reason) -= 1;
+        let rejected = self.rejected(reason);
+        match rejected.checked_sub(1) {
+            Some(fewer) => *rejected = fewer,
+            None => self.input += 1,
+        }
         self.applied += 1;
     }
 

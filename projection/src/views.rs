@@ -14,7 +14,19 @@ pub struct View {
     pub engine: fn(Options) -> Box<dyn Engine>,
 }
 
-const VIEWS: &[View] = &[];
+macro_rules! views {
+    ($($view:ident)+) => {
+        $(mod $view;)+
+        const VIEWS: &[View] = &[$($view::VIEW),+];
+    };
+}
+
+// A further view is a file in this folder, and its name here.
+views! {
+    daily_revenue
+    order_revenue_minute
+    user_activity
+}
 
 /// All views that come with klamm.
 pub fn all() -> &'static [View] {
