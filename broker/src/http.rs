@@ -1,40 +1,38 @@
-//! Health checks and metrics over HTTP/1.1, apart from the clients' listener.
+//! HTTP/1.1, apart from the clients' listener: health checks, metrics, views and projections.
 //!
 //! It runs before the logs are recovered and until they are closed, so that whoever watches the
 //! process can tell a long recovery or a slow stop from a dead process.
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::broker::Broker;
+use place::{Place, STREAMS};
 
+mod base64;
+mod connection;
+mod json_body;
+mod place;
+mod position;
+mod problem;
+mod reading;
+mod rooms;
 mod routes;
 
-/// Connections at once; further ones wait in the backlog.
+/// Connections at once, streams not counted; further ones wait in the backlog.
 const CONNECTIONS: usize = 64;
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection is kept for further requests.
-const LIFETIME: Duration = Duration::from_secs(120);
-/// How long the last answer of a connection may take to go out.
-const GRACE: Duration = Duration::from_secs(10);
-/// Bytes that a head may have.
-const HEAD_BYTES: usize = 16 << 10;
 
 /// The broker, from the moment on when it serves clients.
 pub type Serving = Arc<OnceLock<Arc<Broker>>>;
 
 /// Answers until `stop` becomes true.
 pub async fn serve(listener: TcpListener, serving: Serving, mut stop: watch::Receiver<bool>) {
-    let routes = routes::all(serving);
+    let routes = routes::all(rooms::Rooms::new(serving));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let streams = Arc::new(Semaphore::new(STREAMS));
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -44,92 +42,122 @@ pub async fn serve(listener: TcpListener, serving: Serving, mut stop: watch::Rec
             accepted = accepted => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                let (routes, stop) = (routes.clone(), stop.clone());
-                tokio::spawn(async move {
-                    connection(stream, routes, stop).await;
-                    drop(place);
-                });
+        match (accepted, place) {
+            (Ok((stream, _)), Ok(place)) => {
+                let place = Arc::new(Place::new(place, Arc::clone(&streams)));
+                let served = connection::serve(stream, routes.clone(), place, stop.clone());
+                tokio::spawn(served);
             }
-            Err(error) => {
+            (Err(error), _) => {
                 tracing::debug!(%error, "HTTP: accept failed");
                 sleep(Duration::from_millis(50)).await;
             }
+            // Nobody closes the semaphore.
+            (_, Err(_)) => return,
         }
-    }
-}
-
-async fn connection(stream: TcpStream, routes: Router, mut stop: watch::Receiver<bool>) {
-    let running = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    let mut running = std::pin::pin!(running);
-    tokio::select! {
-        ended = running.as_mut() => return log(&ended),
-        () = sleep(LIFETIME) => {}
-        _ = stop.wait_for(|stop| *stop) => {}
-    }
-    running.as_mut().graceful_shutdown();
-    if let Ok(ended) = timeout(GRACE, running).await {
-        log(&ended);
-    }
-}
-
-fn log(ended: &hyper::Result<()>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "HTTP: connection lost");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::task::JoinHandle;
 
     use super::*;
 
-    async fn get(address: std::net::SocketAddr, path: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+    struct Server {
+        address: SocketAddr,
+        stop: watch::Sender<bool>,
+        running: JoinHandle<()>,
+    }
+
+    impl Server {
+        async fn start() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let stop = watch::Sender::new(false);
+            let running = tokio::spawn(serve(listener, Serving::default(), stop.subscribe()));
+            Self {
+                address,
+                stop,
+                running,
+            }
+        }
+
+        async fn ask(&self, head: &str, body: &str) -> String {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            let length = body.len();
+            let request = format!(
+                "{head}host: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        }
+
+        async fn get(&self, path: &str) -> String {
+            self.ask(&format!("GET {path} HTTP/1.1\r\n"), "").await
+        }
+
+        async fn stop(self) {
+            self.stop.send_replace(true);
+            self.running.await.unwrap();
+        }
     }
 
     #[tokio::test]
     async fn before_the_broker_is_there_it_is_healthy_but_not_ready() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = watch::Sender::new(false);
-        let server = tokio::spawn(serve(listener, Serving::default(), stop.subscribe()));
-        assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
-        let ready = get(address, "/readyz").await;
-        assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
-        assert!(ready.contains("recovering"), "{ready}");
-        let metrics = get(address, "/metrics").await;
+        let server = Server::start().await;
+        assert!(server.get("/healthz").await.starts_with("HTTP/1.1 200"));
+        for path in ["/readyz", "/v1/views", "/v1/projections", "/v1/dlq/x"] {
+            let answer = server.get(path).await;
+            assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+            assert!(answer.contains("recovering"), "{answer}");
+        }
+        let metrics = server.get("/metrics").await;
         assert!(
             metrics.contains("\nprocess_resident_memory_bytes "),
             "{metrics}"
         );
-        assert!(get(address, "/nothing").await.starts_with("HTTP/1.1 404"));
-        stop.send_replace(true);
-        server.await.unwrap();
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_told_as_json() {
+        let server = Server::start().await;
+        let (json, form) = ("application/json", "text/plain");
+        let post = |path: &str, kind: &str| {
+            format!("POST /v1/{path} HTTP/1.1\r\ncontent-type: {kind}\r\n")
+        };
+        for (head, code) in [
+            ("GET /nothing HTTP/1.1\r\n".to_owned(), 404),
+            (post("views", json), 405),
+            ("GET /v1/projections/x/pause HTTP/1.1\r\n".to_owned(), 405),
+            (post("projections/x/pause", form), 415),
+            (post("projections/x/pause", json), 503),
+        ] {
+            let answer = server.ask(&head, "{}").await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {code}")),
+                "{head}{answer}"
+            );
+            let told = format!("{{\"error_code\":{code},\"message\":\"");
+            assert!(answer.contains(&told), "{head}{answer}");
+        }
+        server.stop().await;
     }
 
     #[tokio::test]
     async fn connections_that_say_nothing_do_not_starve_the_stop() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = watch::Sender::new(false);
-        let server = tokio::spawn(serve(listener, Serving::default(), stop.subscribe()));
+        let server = Server::start().await;
         let mut silent = Vec::new();
         for _ in 0..=CONNECTIONS {
-            silent.push(TcpStream::connect(address).await.unwrap());
+            silent.push(TcpStream::connect(server.address).await.unwrap());
         }
-        stop.send_replace(true);
-        server.await.unwrap();
+        server.stop().await;
     }
 }

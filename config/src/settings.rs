@@ -86,7 +86,8 @@ settings! {
     /// that it dialled, which is right unless a container, a proxy or address translation stands
     /// between.
     advertise: Option<String> = "advertised.listeners", "", OptionalAddress, fixed;
-    /// Address for health checks and metrics over HTTP; off without one.
+    /// Address for health checks, metrics and views over HTTP; off without one. Anybody who reaches
+    /// it may read views and order rebuilds: keep it on a loopback address.
     http: Option<String> = "http", "", OptionalAddress, fixed;
     /// Number of this node, in every answer that names a broker. `broker_id` is the same.
     node_id: i32 = "node.id", "1", AtLeast(0), fixed;
