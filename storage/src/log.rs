@@ -75,6 +75,9 @@ pub struct Appended {
     pub log_start_offset: i64,
     /// One of the producer's last five batches: nothing was written.
     pub duplicate: bool,
+    /// `flush.messages` has it made durable before it is answered, whatever the acks (as Apache
+    /// Kafka's `UnifiedLog.append`, which flushes then). The flush is asked for.
+    pub flush_forced: bool,
 }
 
 /// What a read found: whole batches, the first of which holds the offset asked for.

@@ -10,6 +10,7 @@ use kafka_protocol::messages::MetadataRequest;
 use tempfile::TempDir;
 
 use crate::process::Process;
+use crate::program::klamm;
 use crate::{PATIENCE, Program, Wire};
 
 /// How a broker is started.
@@ -191,9 +192,29 @@ impl Broker {
 
     /// Starts again after [`Self::kill9`] or [`Self::terminate`]: same folder, port and settings.
     pub fn restart(&mut self) -> Result<()> {
-        ensure!(self.process()?.ended()?.is_some(), "the broker still runs");
-        self.spawn()?;
+        self.begin_restart()?;
         self.await_answer()
+    }
+
+    /// The same, without waiting until it answers.
+    pub fn begin_restart(&mut self) -> Result<()> {
+        ensure!(self.process()?.ended()?.is_some(), "the broker still runs");
+        self.spawn()
+    }
+
+    /// Ends it in order, and lets `klamm log check` look at every file that it left.
+    pub fn stop_and_check_logs(&mut self) -> Result<()> {
+        self.terminate(PATIENCE)?;
+        let mut check = Command::new(klamm()?);
+        check.args(["log", "check"]).arg(&self.data_dir);
+        let found = check.output().context("klamm log check")?;
+        ensure!(
+            found.status.success(),
+            "klamm log check {}: {}",
+            self.data_dir.display(),
+            String::from_utf8_lossy(&found.stderr)
+        );
+        Ok(())
     }
 
     /// Resident memory in bytes, mapped files included.

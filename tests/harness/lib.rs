@@ -19,6 +19,7 @@ pub mod process;
 pub mod program;
 pub mod proxy;
 pub mod rd;
+pub mod scrape;
 pub mod talk;
 pub mod wire;
 

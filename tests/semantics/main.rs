@@ -6,6 +6,7 @@ mod configs;
 mod deletes;
 mod fetch;
 mod fetch_sessions;
+mod flushes;
 mod groups;
 mod idempotence;
 mod limits;

@@ -75,6 +75,13 @@ impl Journal {
         self.partition.log.flush()
     }
 
+    /// Entries that a loss of power would take.
+    #[cfg(test)]
+    pub fn unflushed(&self) -> i64 {
+        let log = &self.partition.log;
+        log.end_offset() - log.flushed_offset()
+    }
+
     /// Hands every record to `apply`, oldest first: key, value, timestamp (epoch ms).
     pub fn replay(
         &self,

@@ -2,7 +2,8 @@
 //!
 //! v0–2 are advertised as Apache Kafka 4 does (KAFKA-18659), but not served. v13 names topics by id.
 //! acks=1 is answered when the batch is in the mapping; acks=all when it is durable (with
-//! `flush = "commit"`); acks=0 not at all, an error closes the connection.
+//! `flush = "commit"`); both when it is durable if `flush.messages` forced a flush; acks=0 not at
+//! all, an error closes the connection.
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use protocol::messages::produce_response::{
 };
 use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
 use protocol::record::{BatchHeader, Compression, RecordError};
-use storage::{AppendError, Origin};
+use storage::{AppendError, Appended, Origin};
 
 use super::Api;
 use crate::dispatch::{Context, Reply};
@@ -46,8 +47,8 @@ impl Api for Produce {
             for data in &topic_data.partition_data {
                 let place = (responses.len(), answers.len());
                 answers.push(match append(&context, &request, &topic, data) {
-                    Ok((partition, last_offset, answer)) => {
-                        appends.push((partition, last_offset, place));
+                    Ok((partition, appended, answer)) => {
+                        appends.push((partition, appended, place));
                         answer
                     }
                     Err(refusal) => refusal.answer(&context, data.index),
@@ -74,12 +75,13 @@ impl Api for Produce {
                 Reply::Silent
             };
         }
-        if acks == -1 && context.broker.settings.flush == FlushPolicy::Commit {
-            for (partition, last_offset, (topic, place)) in appends {
-                if let Err(error) = partition.durable(last_offset).await {
-                    let answer = &mut responses[topic].partition_responses[place];
-                    *answer = Refusal::from(error).answer(&context, answer.index);
-                }
+        let all_durable = acks == -1 && context.broker.settings.flush == FlushPolicy::Commit;
+        for (partition, appended, (topic, place)) in appends {
+            if (all_durable || appended.flush_forced)
+                && let Err(error) = partition.durable(appended.last_offset).await
+            {
+                let answer = &mut responses[topic].partition_responses[place];
+                *answer = Refusal::from(error).answer(&context, answer.index);
             }
         }
         Reply::Ready(ProduceResponse::default().with_responses(responses))
@@ -97,7 +99,7 @@ fn find(context: &Context, data: &TopicProduceData) -> Result<Arc<Topic>, ErrorC
     }
 }
 
-type Accepted = (Arc<Partition>, i64, PartitionProduceResponse);
+type Accepted = (Arc<Partition>, Appended, PartitionProduceResponse);
 
 fn append(
     context: &Context,
@@ -138,7 +140,7 @@ fn append(
         .with_base_offset(appended.base_offset)
         .with_log_append_time_ms(appended.log_append_time_ms)
         .with_log_start_offset(appended.log_start_offset);
-    Ok((partition, appended.last_offset, answer))
+    Ok((partition, appended, answer))
 }
 
 fn is_zstd(records: &[u8]) -> bool {

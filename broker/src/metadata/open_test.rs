@@ -494,5 +494,33 @@ async fn whoever_waits_for_the_disk_is_answered_when_the_topic_is_deleted() {
     );
 }
 
+#[tokio::test]
+async fn what_is_answered_is_on_disk_also_without_flushes_for_clients() {
+    let place = Place::with(&[("flush", "os")]);
+    let check = |what| assert_eq!(place.topics().store().unflushed(), 0, "{what}");
+    check("start");
+    place.create("t", 1).unwrap();
+    check("create");
+    place
+        .topics()
+        .create_partitions("t", 3, None, false)
+        .unwrap();
+    check("partitions");
+    place
+        .set(&Resource::Topic("t".to_owned()), "retention.ms", "1000")
+        .unwrap();
+    check("configs");
+    place
+        .set(&Resource::EveryBroker, "log.retention.ms", "1000")
+        .unwrap();
+    check("broker configs");
+    let ids = ProducerIds::new(Arc::clone(place.topics()));
+    ids.next().await.unwrap();
+    check("producer ids");
+    place.delete("t").unwrap();
+    // That it shall go is on disk; that it is gone is found again.
+    assert_eq!(place.topics().store().unflushed(), 1);
+}
+
 #[path = "owner_test.rs"]
 mod owner;

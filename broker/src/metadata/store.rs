@@ -120,6 +120,12 @@ impl Store {
         Ok(self.journal.flush()?)
     }
 
+    /// Changes that a loss of power would take.
+    #[cfg(test)]
+    pub fn unflushed(&self) -> i64 {
+        self.journal.unflushed()
+    }
+
     /// What a restart would make of the log.
     #[cfg(test)]
     pub fn replayed(&self) -> Self {

@@ -38,7 +38,13 @@ impl Log {
             && let Sequence::Duplicate(batch) = self.check_sequence(&mut writer, &checked.first)?
         {
             let append_time = append_time(&config, batch.timestamp);
-            return Ok(self.appended(batch.base_offset(), batch.last_offset, append_time, true));
+            let appended = self.appended(batch.base_offset(), batch.last_offset, append_time);
+            return Ok(Appended {
+                duplicate: true,
+                // The first answer may have been lost while its flush was under way.
+                flush_forced: config.flush_messages != i64::MAX,
+                ..appended
+            });
         }
         let rolled = self.make_room(&mut writer, &config, records.len(), &checked, how.now_ms)?;
         let base_offset = self.end_offset();
@@ -46,16 +52,20 @@ impl Log {
         let end_offset = base_offset + checked.span;
         self.end.store(end_offset, Ordering::Release);
         writer.unflushed_records += checked.span;
-        let flush = rolled || writer.unflushed_records >= config.flush_messages;
+        let flush_forced = writer.unflushed_records >= config.flush_messages;
         if self.unflushed_since_ms.load(Ordering::Relaxed) == 0 {
             self.unflushed_since_ms.store(how.now_ms, Ordering::Relaxed);
         }
         drop(writer);
-        if flush {
+        if rolled || flush_forced {
             self.request_flush();
         }
         let append_time = append_time(&config, how.now_ms);
-        Ok(self.appended(base_offset, end_offset - 1, append_time, false))
+        let appended = self.appended(base_offset, end_offset - 1, append_time);
+        Ok(Appended {
+            flush_forced,
+            ..appended
+        })
     }
 
     pub(super) fn check_writable(&self) -> Result<(), AppendError> {
@@ -68,19 +78,14 @@ impl Log {
         }
     }
 
-    fn appended(
-        &self,
-        base_offset: i64,
-        last_offset: i64,
-        log_append_time_ms: i64,
-        duplicate: bool,
-    ) -> Appended {
+    fn appended(&self, base_offset: i64, last_offset: i64, log_append_time_ms: i64) -> Appended {
         Appended {
             base_offset,
             last_offset,
             log_append_time_ms,
             log_start_offset: self.start_offset(),
-            duplicate,
+            duplicate: false,
+            flush_forced: false,
         }
     }
 

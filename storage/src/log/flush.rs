@@ -107,7 +107,8 @@ impl Log {
     /// Whether `flush.ms` asks for a flush.
     pub(crate) fn is_flush_due(&self, now_ms: i64) -> bool {
         let since = self.unflushed_since_ms.load(Ordering::Relaxed);
-        since != 0 && now_ms.saturating_sub(since) >= self.config().flush_ms
+        // A clock that was set back must not put the flush off.
+        since != 0 && !(0..self.config().flush_ms).contains(&now_ms.saturating_sub(since))
     }
 
     /// Makes durable what a start relies on below the recovery point, and moves that up to the

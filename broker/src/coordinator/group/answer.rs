@@ -9,27 +9,25 @@ use super::member::Decided;
 use super::turn::append_error;
 use crate::coordinator::Journal;
 
-impl Groups {
-    /// Holds a decided answer back until its record is durable.
-    pub async fn release<T>(&self, journal: &Journal, decided: Decided<T>) -> Result<T, ErrorCode> {
-        if let Some(offset) = decided.after.filter(|_| self.waits_for_disk()) {
-            let durable = journal.durable(offset).await;
-            durable.map_err(|error| append_error(&error))?;
-        }
-        Ok(decided.answer)
+/// Holds a decided answer back until its record is durable, whatever `flush` says: that is about the
+/// records of clients.
+pub async fn release<T>(journal: &Journal, decided: Decided<T>) -> Result<T, ErrorCode> {
+    if let Some(offset) = decided.after {
+        let durable = journal.durable(offset).await;
+        durable.map_err(|error| append_error(&error))?;
     }
+    Ok(decided.answer)
+}
 
-    /// Waits for the group to decide. A request that another of the same member replaced is never
-    /// answered by the group.
-    pub async fn decided<T>(
-        &self,
-        journal: &Journal,
-        reply: oneshot::Receiver<Decided<T>>,
-    ) -> Result<T, ErrorCode> {
-        match reply.await {
-            Ok(decided) => self.release(journal, decided).await,
-            Err(_) => Err(ErrorCode::RebalanceInProgress),
-        }
+/// Waits for the group to decide. A request that another of the same member replaced is never
+/// answered by the group.
+pub async fn decided<T>(
+    journal: &Journal,
+    reply: oneshot::Receiver<Decided<T>>,
+) -> Result<T, ErrorCode> {
+    match reply.await {
+        Ok(decided) => release(journal, decided).await,
+        Err(_) => Err(ErrorCode::RebalanceInProgress),
     }
 }
 

@@ -264,11 +264,6 @@ impl Groups {
         }
     }
 
-    /// Whether answers wait for the disk.
-    pub fn waits_for_disk(&self) -> bool {
-        self.settings.flush == config::FlushPolicy::Commit
-    }
-
     pub fn check_running(&self) -> Result<(), ErrorCode> {
         if self.stopped.load(Ordering::Acquire) {
             return Err(ErrorCode::CoordinatorNotAvailable);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use protocol::error::ErrorCode;
 use tokio::sync::oneshot;
 
-use super::answer::Parked;
+use super::answer::{Parked, decided, release};
 use super::classic::{Group, State};
 use super::commit::{Commit, Committer};
 use super::describe::{Described, Listed, Position};
@@ -31,7 +31,7 @@ impl Groups {
             Err(error) => return Err(refuse(error)),
         };
         let parked = Parked::new(self, group.into(), ticket);
-        let decided = self.decided(&journal, receiver).await;
+        let decided = decided(&journal, receiver).await;
         parked.answered();
         decided.unwrap_or_else(|error| Err(refuse(error)))
     }
@@ -72,7 +72,7 @@ impl Groups {
         let begun = self.existing(group, |group, turn| group.sync(turn, &sync, reply));
         let ((), journal) = begun.ok_or(ErrorCode::UnknownMemberId)?;
         self.check_running()?;
-        self.decided(&journal, receiver).await?
+        decided(&journal, receiver).await?
     }
 
     /// Heartbeat.
@@ -102,7 +102,7 @@ impl Groups {
             after: turn.appended,
         });
         match left {
-            Some((decided, journal)) => self.release(&journal, decided).await,
+            Some((decided, journal)) => release(&journal, decided).await,
             None => Ok(vec![Err(ErrorCode::UnknownMemberId); leavers.len()]),
         }
     }
@@ -128,7 +128,7 @@ impl Groups {
         } else {
             self.existing(group, act).ok_or(unknown)?
         };
-        self.release(&journal, decided).await?
+        release(&journal, decided).await?
     }
 
     /// OffsetFetch of everything that was committed, by topic.
@@ -157,7 +157,7 @@ impl Groups {
             after: turn.appended,
         });
         let (decided, journal) = deleted.ok_or(ErrorCode::GroupIdNotFound)?;
-        self.release(&journal, decided).await?
+        release(&journal, decided).await?
     }
 
     /// DeleteGroups, for one group.
@@ -168,7 +168,7 @@ impl Groups {
             after: turn.appended,
         });
         let (decided, journal) = deleted.ok_or(ErrorCode::GroupIdNotFound)?;
-        self.release(&journal, decided).await?
+        release(&journal, decided).await?
     }
 
     /// ListGroups.
