@@ -56,13 +56,15 @@ impl Broker {
         }));
         let topics = Arc::new(Topics::open(Arc::clone(&logs), &settings, recovery)?);
         let groups = Arc::new(Groups::open(Arc::clone(&topics), &settings)?);
+        let stopping = watch::Sender::new(false);
+        let projector = Projector::open(&settings, &topics, &groups, stopping.subscribe())?;
         Ok(Arc::new(Self {
             groups,
-            projector: Projector::default(),
+            projector,
             producer_ids: ProducerIds::new(Arc::clone(&topics)),
             sessions: Sessions::new(settings.max_incremental_fetch_session_cache_slots as usize),
             budget: Budget::new(settings.queued_max_request_bytes as usize),
-            stopping: watch::Sender::new(false),
+            stopping,
             settings,
             logs,
             topics,
@@ -78,6 +80,14 @@ impl Broker {
     /// Tells everyone to finish.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
+    }
+
+    /// Closes the logs once nobody writes to them any more; blocks.
+    pub fn close(&self) -> Result<(), storage::StorageError> {
+        self.stop();
+        let timeout_ms = self.settings.shutdown_timeout_ms.unsigned_abs();
+        self.projector.join(Duration::from_millis(timeout_ms));
+        self.logs.close()
     }
 
     /// Host and port that `client` should use to come back: the advertised address if one is set,

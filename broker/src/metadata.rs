@@ -15,7 +15,7 @@ mod topic;
 mod topic_error;
 mod topic_name;
 mod topics;
-mod uuid_text;
+pub mod uuid_text;
 
 pub use alter::{Alteration, Edit, Operation, Resource};
 pub use change::Configs;

@@ -5,29 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use append_clock::AppendClock;
 use storage::{Append, AppendError, Appended, Log, Origin};
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the projector, which comes next")
-)]
 mod append_clock;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the projector, which comes next")
-)]
 mod bell;
 mod compression;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the projector, which comes next")
-)]
 mod hidden;
 mod signals;
 mod waiters;
 
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "for the projector, which comes next")
-)]
 pub use bell::Bell;
 pub use compression::recompress;
 pub use signals::Signals;

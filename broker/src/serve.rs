@@ -49,8 +49,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         broker = opening => broker??,
         signal = signals.stop() => anyhow::bail!("{signal} before the logs were recovered"),
     };
-    let logs = Arc::clone(&broker.logs);
-    let close = move || logs.close();
+    let close = {
+        let broker = Arc::clone(&broker);
+        move || broker.close()
+    };
     let listener = match bind(&listen).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -60,6 +62,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         }
     };
     tracing::info!(address = %listener.local_addr()?, "listening");
+    broker.projector.start()?;
     let clients = tokio::spawn(net::serve(listener, Arc::clone(&broker), broker.stopping()));
     let groups = tokio::spawn(Arc::clone(&broker.groups).run(broker.stopping()));
     let _ = serving.set(Arc::clone(&broker));

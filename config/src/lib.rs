@@ -20,5 +20,6 @@ pub use field::{Field, Kind};
 pub use load::{PREFIX, RESERVED_VARIABLES};
 pub use setting::Setting;
 pub use settings::Settings;
+pub use suggest::nearest;
 pub use topic::{InvalidTopicConfig, TopicConfig};
 pub use words::{Cleanup, CompressionType, FlushPolicy, TimestampType};

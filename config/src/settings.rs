@@ -172,6 +172,31 @@ settings! {
     /// Longest transaction timeout that a producer may ask for.
     transaction_max_timeout_ms: i32 = "transaction.max.timeout.ms", "900000", AtLeast(1), fixed;
 
+    /// Views that the broker keeps up to date, each as `VIEW` or `VIEW:TOPIC` to make it from
+    /// another topic than its own; empty for none. Nothing is made before the topic's first record.
+    projections: Vec<String> = "projections", "user_activity,daily_revenue", Any, fixed;
+    /// Further names for fields of events, each as `TOPIC.FIELD=NAME`.
+    projection_aliases: Vec<String> = "projection.aliases", "", Any, fixed;
+    /// How long, in event time, a view remembers the id of an event to suppress duplicates; -1 for
+    /// ever. Another value builds the views anew.
+    projection_dedup_window_ms: i64 = "projection.dedup.window.ms", "600000", AtLeast(-1), fixed;
+    /// How far an event's time may lie ahead of its record's timestamp. Another value builds the
+    /// views anew.
+    projection_max_future_skew_ms: i64 =
+        "projection.max.future.skew.ms", "3600000", AtLeast(0), fixed;
+    /// Most records that a view takes in one commit.
+    projection_commit_max_records: i32 =
+        "projection.commit.max.records", "10000", AtLeast(1), fixed;
+    /// Bytes of records after which a view commits.
+    projection_commit_max_bytes: i32 =
+        "projection.commit.max.bytes", "1048576", AtLeast(1), fixed;
+    /// Longest time that a view takes in records before it commits.
+    projection_commit_max_ms: i64 = "projection.commit.max.ms", "200", AtLeast(1), fixed;
+    /// Memory that the rows and the remembered events of one view may take; a view that needs more
+    /// pauses.
+    projection_memory_max_bytes: i64 =
+        "projection.memory.max.bytes", "1073741824", AtLeast(1_048_576), fixed;
+
     /// Largest batch, as sent; a topic's `max.message.bytes`.
     message_max_bytes: i32 = "message.max.bytes", "1048588", AtLeast(0), dynamic;
     /// Codec that batches are kept in; a topic's `compression.type`.

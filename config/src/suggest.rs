@@ -1,10 +1,7 @@
 //! "Did you mean": the nearest name to a mistyped one.
 
 /// The candidate with the smallest edit distance to `word`, if it is near enough to be meant.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A name that nobody could have mistyped is not worth a quadratic comparison.
     if word.len() > 100 {
         return None;

@@ -53,6 +53,11 @@ impl Journal {
         Self { partition }
     }
 
+    /// Where the journal stands.
+    pub fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+
     /// Appends all `entries` as one batch: all or none survive. Returns the offset of the last one,
     /// for [`Self::durable`]. Does not wait.
     pub fn append(&self, entries: &[Entry]) -> Result<i64, AppendError> {

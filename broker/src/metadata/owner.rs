@@ -51,10 +51,6 @@ impl Topic {
 impl Topics {
     /// The topic of this name that `projection` owns; makes it if it is not there, as an internal one
     /// if only the broker uses such names. One that is there stays as it is. Blocks until it lasts.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the projector, which comes next")
-    )]
     pub fn owned(
         &self,
         name: &str,
@@ -82,10 +78,6 @@ impl Topics {
 
     /// Deletes a topic that `projection` owns; blocks until that lasts. The offsets that groups
     /// committed in it are the caller's to forget.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the projector, which comes next")
-    )]
     pub fn delete_owned(&self, name: &str, projection: &str) -> Result<(), TopicError> {
         let mut store = self.store();
         let topic = self.get(name).ok_or(TopicError::Unknown)?;

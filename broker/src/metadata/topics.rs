@@ -77,20 +77,12 @@ impl Topics {
     }
 
     /// A number that rises whenever a topic is made, gets partitions, or is deleted.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the projector, which comes next")
-    )]
     pub fn changes(&self) -> u64 {
         self.changes.count.load(Ordering::Acquire)
     }
 
     /// Registers to be woken by the next change of [`Self::changes`], once. As with a partition:
     /// register, look, then wait.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the projector, which comes next")
-    )]
     pub fn register<W: Wake>(&self, wake: &Arc<W>) -> Registration<'_> {
         self.changes.waiters.register(wake)
     }

@@ -28,10 +28,6 @@ pub fn check_open(group: &str) -> Result<(), ErrorCode> {
 impl Groups {
     /// Notes how far a projection is: topic, partition, offset of the next record. What is so
     /// already is not written again. Does not wait for the disk; may make the offsets topic.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the projector, which comes next")
-    )]
     pub fn commit_internal(
         &self,
         group: &str,
@@ -62,10 +58,6 @@ impl Groups {
     }
 
     /// Deletes the group of a projection that is no more. Does not wait for the disk.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the projector, which comes next")
-    )]
     pub fn delete_internal(&self, group: &str) -> Result<(), ErrorCode> {
         let deleted = self.existing(group, Group::delete);
         deleted.map_or(Ok(()), |(result, _)| result)
