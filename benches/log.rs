@@ -50,6 +50,9 @@ fn open() -> Opened {
         flush: FlushPolicy::Os,
         producer_id_expiration_ms: 86_400_000,
         retention_check_interval_ms: 300_000,
+        cleaner_backoff_ms: 3_600_000,
+        cleaner_bytes_per_second: f64::MAX,
+        cleaner_map_bytes: 1 << 20,
     };
     let (logs, _) = Logs::open(options, &config()).expect("an empty folder can be opened");
     let log = logs.create("bench", 0, [1; 16], config());

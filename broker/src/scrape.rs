@@ -1,5 +1,6 @@
 //! What monitoring sees: everything that is counted, and what the rooms know at this moment, as
 //! Prometheus text (format 0.0.4). Nothing here runs between two scrapes.
+mod cleaner;
 mod groups;
 mod page;
 mod process;
@@ -18,6 +19,7 @@ pub fn page(broker: Option<&Broker>) -> String {
     if let Some(broker) = broker {
         requests::write(&mut page, broker);
         topics::write(&mut page, broker);
+        cleaner::write(&mut page, broker);
         groups::write(&mut page, broker);
     }
     page.finish()

@@ -261,6 +261,13 @@ settings! {
 
     /// How long the cleaner sleeps when there is nothing to compact.
     log_cleaner_backoff_ms: i64 = "log.cleaner.backoff.ms", "15000", AtLeast(0), fixed;
+    /// Bytes per second that the cleaner reads and writes together at most.
+    log_cleaner_io_max_bytes_per_second: f64 =
+        "log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308", Any, fixed;
+    /// Memory that the cleaner may use to remember keys, in bytes; a log with more keys is
+    /// compacted in several passes.
+    log_cleaner_dedupe_buffer_size: i64 =
+        "log.cleaner.dedupe.buffer.size", "134217728", AtLeast(1 << 20), fixed;
     /// Share of a log that must be dirty before it is compacted; a topic's
     /// `min.cleanable.dirty.ratio`.
     log_cleaner_min_cleanable_ratio: f64 = "log.cleaner.min.cleanable.ratio", "0.5", Ratio, dynamic;

@@ -73,6 +73,24 @@ pub struct StorageOptions {
     pub producer_id_expiration_ms: i64,
     /// `log.retention.check.interval.ms`
     pub retention_check_interval_ms: u64,
+    /// `log.cleaner.backoff.ms`
+    pub cleaner_backoff_ms: u64,
+    /// `log.cleaner.io.max.bytes.per.second`: read and written together
+    pub cleaner_bytes_per_second: f64,
+    /// `log.cleaner.dedupe.buffer.size`: memory for the latest offsets of keys
+    pub cleaner_map_bytes: usize,
+}
+
+impl LogConfig {
+    /// How long a segment takes appends: a compacted log must seal what `max.compaction.lag.ms` says
+    /// is due.
+    pub(crate) fn roll_ms(&self) -> i64 {
+        if self.cleanup.compact {
+            self.segment_ms.min(self.max_compaction_lag_ms)
+        } else {
+            self.segment_ms
+        }
+    }
 }
 
 /// Kafka's defaults, for tests.
@@ -111,5 +129,8 @@ pub(crate) fn sample_options(data_dir: &std::path::Path) -> StorageOptions {
         flush: FlushPolicy::Commit,
         producer_id_expiration_ms: i64::MAX,
         retention_check_interval_ms: 300_000,
+        cleaner_backoff_ms: 3_600_000,
+        cleaner_bytes_per_second: f64::MAX,
+        cleaner_map_bytes: 1 << 20,
     }
 }

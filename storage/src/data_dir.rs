@@ -12,6 +12,8 @@ use crate::{OpenError, StorageError};
 pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 /// Log start offsets that were moved by hand (Kafka's name).
 pub(crate) const LOG_STARTS: &str = "log-start-offset-checkpoint";
+/// Offsets below which logs were compacted (Kafka's name).
+pub(crate) const CLEANED: &str = "cleaner-offset-checkpoint";
 const LOCK: &str = ".lock";
 const CLEAN: &str = ".kafka_cleanshutdown";
 const DELETE_SUFFIX: &str = "-delete";

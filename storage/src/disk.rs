@@ -105,6 +105,11 @@ pub trait DiskFile: Debug + Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
     /// As [`DiskFile::sync_data`], with all else that is known of it.
     fn sync_all(&self) -> io::Result<()>;
+    /// Sets when it was last written (epoch ms), as [`FileInfo::modified_ms`] tells it. On a disk that
+    /// tells no times there is nothing to do.
+    fn set_modified(&self, _modified_ms: i64) -> io::Result<()> {
+        Ok(())
+    }
     /// Shows its first `length` bytes. They may lie beyond its end, and must not be looked at then.
     /// What is written later shows if the file was not opened with [`Access::Read`].
     fn map(&self, length: usize) -> io::Result<Pages>;

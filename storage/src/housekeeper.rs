@@ -34,8 +34,13 @@ impl Stop {
         self.wake.notify_all();
     }
 
+    /// Whether it is time to end.
+    pub(crate) fn is_stopped(&self) -> bool {
+        *self.stopped.hold()
+    }
+
     /// Sleeps; true if it is time to end.
-    fn wait(&self, time: Duration) -> bool {
+    pub(crate) fn wait(&self, time: Duration) -> bool {
         let stopped = self.stopped.hold();
         let (stopped, _) = self
             .wake

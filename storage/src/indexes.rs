@@ -40,7 +40,10 @@ impl Indexes {
         interval: u32,
     ) {
         let relative = (header.last_offset() - base_offset) as i32;
-        if header.max_timestamp > self.max.map_or(NO_TIMESTAMP, |max| max.timestamp) {
+        // A batch that compaction left without records has none at that time.
+        if header.records_count > 0
+            && header.max_timestamp > self.max.map_or(NO_TIMESTAMP, |max| max.timestamp)
+        {
             self.max = Some(TimeEntry {
                 timestamp: header.max_timestamp,
                 relative,

@@ -8,21 +8,24 @@
 //! <data_dir>/recovery-point-offset-checkpoint   everything below is known to be durable and whole
 //! <data_dir>/.ballast                           space to delete records with on a full disk
 //! <data_dir>/log-start-offset-checkpoint        moved by deleting records
+//! <data_dir>/cleaner-offset-checkpoint          everything below was compacted
 //! <data_dir>/<topic>-<partition>/
 //!     <base offset>.log          record batches, back to back
 //!     <base offset>.index        offset -> position, sparse
 //!     <base offset>.timeindex    timestamp -> offset, sparse
 //!     <base offset>.snapshot     producers as they were at that offset
 //!     leader-epoch-checkpoint, partition.metadata
+//!     *.cleaned, *.swap, *.deleted  segments that compaction replaces, see `cleaner/swap.rs`
 //! ```
 //!
 //! Locks are taken in this order, and none is held across a call of an observer but the first:
-//! a log's maintenance lock (flush, truncate, delete) > its writer > its list of segments > one
+//! a log's maintenance lock (flush, truncate, delete, a compacted segment's entry) > its writer > its list of segments > one
 //! segment's contents > one segment's indexes.
 
 mod ballast;
 mod batches;
 mod checkpoint;
+mod cleaner;
 mod config;
 mod contents;
 mod data_dir;
@@ -49,6 +52,7 @@ mod segments;
 mod services;
 mod time_index;
 
+pub use cleaner::CleanerStats;
 pub use config::{Cleanup, FlushPolicy, LogConfig, StorageOptions};
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use log::{

@@ -1,5 +1,6 @@
 //! One partition's log.
 mod append;
+mod cleaning;
 mod flush;
 mod lookup;
 mod read;
@@ -26,6 +27,7 @@ use crate::leader_epochs::LeaderEpochs;
 use crate::recovery::Recovered;
 use crate::segments::Segments;
 use crate::services::Services;
+use cleaning::Cleaning;
 use writer::Writer;
 
 /// Told about facts of a log by the threads of storage. Implementations must not block and must not
@@ -150,6 +152,7 @@ pub struct Log {
     unflushed_since_ms: AtomicI64,
     poisoned: AtomicBool,
     closed: AtomicBool,
+    cleaning: Cleaning,
     pub(crate) flush_state: FlushState,
     #[cfg(test)]
     pub(crate) fail_next_flush: AtomicBool,
@@ -189,6 +192,7 @@ impl Log {
             unflushed_since_ms: AtomicI64::new(0),
             poisoned: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            cleaning: Cleaning::default(),
             flush_state: FlushState::default(),
             #[cfg(test)]
             fail_next_flush: AtomicBool::new(false),
@@ -251,10 +255,10 @@ impl Log {
         self.poisoned.load(Ordering::Acquire)
     }
 
-    fn files(&self) -> &Files {
+    pub(crate) fn files(&self) -> &Files {
         &self.services.files
     }
-    fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
     fn tell(&self, what: impl FnOnce(&dyn LogObserver)) {

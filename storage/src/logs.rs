@@ -15,8 +15,8 @@ use crate::hold::{Hold, HoldShared};
 use crate::housekeeper::{self, Stop};
 use crate::recovery::Recovered;
 use crate::services::Services;
-use crate::{Log, LogConfig, OpenError, StorageError, StorageOptions};
-use crate::{opening, partition_metadata, reaper};
+use crate::{CleanerStats, Log, LogConfig, OpenError, StorageError, StorageOptions};
+use crate::{cleaner, opening, partition_metadata, reaper};
 
 /// More new partitions than this are made durable as a file system, not file by file.
 const SYNC_EACH_MAX: usize = 4;
@@ -55,7 +55,8 @@ pub struct Logs {
     services: Arc<Services>,
     /// `None` once closed.
     data_dir: Mutex<Option<DataDir>>,
-    housekeeper: Arc<Stop>,
+    /// Ends the housekeeper and the cleaner.
+    stop: Arc<Stop>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -104,12 +105,13 @@ impl Logs {
         let logs = Self {
             services: Arc::clone(&services),
             data_dir: Mutex::new(Some(data_dir)),
-            housekeeper: Arc::default(),
+            stop: Arc::default(),
             threads: Mutex::default(),
         };
         let recovery = opening::open_all(&services, default_config, clean)?;
         services.checkpoint_recovery_points()?;
         services.checkpoint_starts()?;
+        services.checkpoint_cleaned()?;
         Ok((logs, recovery))
     }
 
@@ -133,7 +135,11 @@ impl Logs {
         threads.extend(self.services.flusher.start(&observe)?);
         threads.push(housekeeper::start(
             Arc::clone(&self.services),
-            Arc::clone(&self.housekeeper),
+            Arc::clone(&self.stop),
+        )?);
+        threads.push(cleaner::start(
+            Arc::clone(&self.services),
+            Arc::clone(&self.stop),
         )?);
         Ok(())
     }
@@ -224,6 +230,19 @@ impl Logs {
         Ok((stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize))
     }
 
+    /// What the cleaner did since the start.
+    pub fn cleaner_stats(&self) -> CleanerStats {
+        self.services.cleaner.stats()
+    }
+
+    /// Compacts every log that is dirty enough at `now_ms` (epoch ms), on this thread, as the
+    /// cleaner's own does every `log.cleaner.backoff.ms`. For tests and tools.
+    pub fn clean(&self, now_ms: i64) {
+        self.services
+            .cleaner
+            .round(&self.services, &self.stop, now_ms);
+    }
+
     /// Seconds that each flush of a log by the flusher took are passed to `observe`.
     pub fn on_flush_latency(&self, observe: Box<dyn Fn(f64) + Send + Sync>) {
         *self.services.flush_latency.exclusive() = Some(observe);
@@ -268,7 +287,7 @@ impl Logs {
     }
 
     fn stop_threads(&self) {
-        self.housekeeper.stop();
+        self.stop.stop();
         self.services.flusher.stop();
         for thread in std::mem::take(&mut *self.threads.hold()) {
             // A thread that panicked has said so; the others still have to end.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::checkpoint::{self, Checkpoint, PartitionKey};
-use crate::data_dir::{self, LOG_STARTS, RECOVERY_POINTS};
+use crate::data_dir::{self, CLEANED, LOG_STARTS, RECOVERY_POINTS};
 use crate::hold::{Hold, HoldShared};
 use crate::recovery::{self, Known};
 use crate::services::Services;
@@ -16,6 +16,7 @@ struct Checkpoints {
     /// `None`: the file is damaged.
     recovery_points: Option<HashMap<PartitionKey, i64>>,
     starts: HashMap<PartitionKey, i64>,
+    cleaned: HashMap<PartitionKey, i64>,
 }
 
 /// Opens every partition folder, and enters the logs in the list of `services`.
@@ -36,7 +37,12 @@ pub(crate) fn open_all(
         while let Some((key, dir)) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
             let known = checkpoints.of(key, clean, default_config);
             match open_one(services, key, dir, default_config, known) {
-                Ok(opened) => recovery.hold().add(opened),
+                Ok(opened) => {
+                    if let Some(&offset) = checkpoints.cleaned.get(key) {
+                        opened.partition.log.restore_first_dirty_offset(offset);
+                    }
+                    recovery.hold().add(opened);
+                }
                 Err(error) => *failure.hold() = Some(error),
             }
         }
@@ -79,6 +85,7 @@ fn read_checkpoints(services: &Services) -> Result<Checkpoints, StorageError> {
     Ok(Checkpoints {
         recovery_points: read_checkpoint(services, RECOVERY_POINTS)?,
         starts: read_checkpoint(services, LOG_STARTS)?.unwrap_or_default(),
+        cleaned: read_checkpoint(services, CLEANED)?.unwrap_or_default(),
     })
 }
 
@@ -92,11 +99,18 @@ fn read_checkpoint(
         Checkpoint::Entries(offsets) => offsets,
         Checkpoint::Absent => HashMap::new(),
         Checkpoint::Damaged => {
-            tracing::error!(
-                file,
-                "a checkpoint is damaged: the last segment of each log is checked, and deleted \
-                 records may be seen again"
-            );
+            if file == CLEANED {
+                tracing::warn!(
+                    file,
+                    "a checkpoint is damaged: logs are compacted from their start"
+                );
+            } else {
+                tracing::error!(
+                    file,
+                    "a checkpoint is damaged: the last segment of each log is checked, and deleted \
+                     records may be seen again"
+                );
+            }
             return Ok(None);
         }
     };

@@ -270,6 +270,13 @@ impl Producers {
         self.by_id.iter().map(|(id, producer)| (*id, producer))
     }
 
+    /// Offset of the last record of each, if one is known.
+    pub(crate) fn last_offsets(&self) -> HashMap<i64, i64> {
+        self.iter()
+            .filter_map(|(id, producer)| Some((id, producer.last_batch()?.last_offset)))
+            .collect()
+    }
+
     /// What may be told of each, by rising id.
     pub(crate) fn describe(&self) -> Vec<ProducerInfo> {
         let mut infos: Vec<ProducerInfo> = self

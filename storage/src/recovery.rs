@@ -7,6 +7,7 @@ use protocol::record::verify;
 
 use crate::StorageError;
 use crate::batches::{self, Found, Walk};
+use crate::cleaner::swap;
 use crate::disk::Access;
 use crate::error::failed;
 use crate::files::{self, Files};
@@ -69,7 +70,12 @@ impl Recovered {
 
 /// Opens the partition folder `dir`.
 pub(crate) fn open(files: &Files, dir: &Path, known: Known) -> Result<Recovered, StorageError> {
-    let mut bases = list(files, dir)?.logs;
+    let mut found = list(files, dir)?;
+    if !found.of_swap.is_empty() {
+        swap::complete(files, dir, &found.of_swap, &found.logs)?;
+        found = list(files, dir)?;
+    }
+    let mut bases = found.logs;
     while bases.len() > 1 && bases[1] <= known.start {
         // Deleted, but the crash was faster than the unlinking.
         for name in Segment::new(files, dir, bases.remove(0)).file_names() {
@@ -368,6 +374,8 @@ fn newest_snapshot(
 struct Listing {
     logs: Vec<i64>,
     snapshots: Vec<i64>,
+    /// Names of files that a crash in a compaction left.
+    of_swap: Vec<String>,
 }
 
 /// Reads the names in `dir`; files that were being written at a crash are removed.
@@ -386,6 +394,7 @@ fn list(files: &Files, dir: &Path) -> Result<Listing, StorageError> {
             continue;
         };
         match extension {
+            _ if swap::is_of_swap(&entry.name) => listing.of_swap.push(entry.name.clone()),
             "log" => listing.logs.push(offset),
             "snapshot" => listing.snapshots.push(offset),
             _ => {}

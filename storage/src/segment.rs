@@ -1,4 +1,5 @@
 //! One segment: a `.log` file of record batches with its two indexes.
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
@@ -31,6 +32,8 @@ pub(crate) struct Segment {
     contents: RwLock<Option<Arc<Contents>>>,
     /// Whether it was read since the last [`Segment::release_idle`].
     used: AtomicBool,
+    /// Whether its contents stay loaded: its files have other names, or are gone.
+    pinned: AtomicBool,
 }
 
 /// How often a rebuilt index has an entry: Kafka's default for `index.interval.bytes`.
@@ -50,6 +53,7 @@ impl Segment {
             last_append_ms: AtomicI64::new(NO_TIMESTAMP),
             contents: RwLock::new(None),
             used: AtomicBool::new(false),
+            pinned: AtomicBool::new(false),
         }
     }
 
@@ -80,6 +84,27 @@ impl Segment {
         Ok(segment)
     }
 
+    /// A segment that compaction wrote: the mapped file and its indexes, and between which times
+    /// (epoch ms) its batches were appended. The file need not have its final name yet.
+    pub(crate) fn rewritten(
+        files: &Files,
+        dir: &Path,
+        base_offset: i64,
+        (mapping, indexes): (Arc<Mapping>, Indexes),
+        appended_ms: Range<i64>,
+    ) -> Self {
+        let mut segment = Self::new(files, dir, base_offset);
+        segment.set_durable(mapping.published() as u64);
+        let max = indexes.max.map_or(NO_TIMESTAMP, |max| max.timestamp);
+        segment.max_timestamp = AtomicI64::new(max);
+        segment.first_append_ms = AtomicI64::new(appended_ms.start);
+        segment.last_append_ms = AtomicI64::new(appended_ms.end);
+        let indexes = RwLock::new(indexes);
+        let contents = Contents { mapping, indexes };
+        *segment.contents.exclusive() = Some(Arc::new(contents));
+        segment
+    }
+
     /// Offset that its name tells; no record lies below.
     pub(crate) fn base_offset(&self) -> i64 {
         self.base_offset
@@ -100,9 +125,14 @@ impl Segment {
         self.first_append_ms.load(Ordering::Relaxed)
     }
 
+    /// Wall clock of the last append, likewise.
+    pub(crate) fn last_append_ms(&self) -> i64 {
+        self.last_append_ms.load(Ordering::Relaxed)
+    }
+
     /// How old its newest record is taken to be: its timestamp, unless that lies after the append.
     pub(crate) fn newest_ms(&self) -> i64 {
-        let appended = self.last_append_ms.load(Ordering::Relaxed);
+        let appended = self.last_append_ms();
         match self.max_timestamp() {
             NO_TIMESTAMP => appended,
             timestamp => timestamp.min(appended),
@@ -346,7 +376,21 @@ impl Segment {
 
     /// Forgets its contents; they load again on demand. For segments that are as on disk only.
     pub(crate) fn release(&self) {
-        *self.contents.exclusive() = None;
+        let mut contents = self.contents.exclusive();
+        if !self.pinned.load(Ordering::Relaxed) {
+            *contents = None;
+        }
+    }
+
+    /// Keeps its contents loaded, from before its files get other names on.
+    pub(crate) fn pin(&self) -> Result<(), StorageError> {
+        self.pinned.store(true, Ordering::Relaxed);
+        self.contents().map(drop).inspect_err(|_| self.unpin())
+    }
+
+    /// Lets its contents go again when no one uses them.
+    pub(crate) fn unpin(&self) {
+        self.pinned.store(false, Ordering::Relaxed);
     }
 
     /// Forgets its contents if no one used them since the last call, or in any case with `all`; they

@@ -69,6 +69,18 @@ impl Segments {
         list.drain(..count).collect()
     }
 
+    /// Whether all of `run` are there, one after the other.
+    pub(crate) fn hold_run(&self, run: &[Arc<Segment>]) -> bool {
+        position(&self.list.shared(), run).is_some()
+    }
+
+    /// Puts one in the place of a run of neighbours, which is there.
+    pub(crate) fn replace_run(&self, run: &[Arc<Segment>], segment: Arc<Segment>) {
+        let mut list = self.list.exclusive();
+        let at = position(&list, run).expect("the maintenance lock keeps the segments there");
+        list.splice(at..at + run.len(), [segment]);
+    }
+
     /// Replaces all of them.
     pub(crate) fn replace(&self, segments: Vec<Arc<Segment>>) {
         assert!(!segments.is_empty(), "a log has a segment");
@@ -82,4 +94,10 @@ impl Segments {
             segment.release_idle(all);
         }
     }
+}
+
+/// Where a run of neighbours begins.
+fn position(list: &[Arc<Segment>], run: &[Arc<Segment>]) -> Option<usize> {
+    let is_run = |part: &[Arc<Segment>]| part.iter().zip(run).all(|(a, b)| Arc::ptr_eq(a, b));
+    list.windows(run.len()).position(is_run)
 }

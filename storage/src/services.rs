@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::ballast::Ballast;
 use crate::checkpoint::{self, PartitionKey};
-use crate::data_dir::{LOG_STARTS, RECOVERY_POINTS};
+use crate::cleaner::Cleaner;
+use crate::data_dir::{CLEANED, LOG_STARTS, RECOVERY_POINTS};
 use crate::disk::Disk;
 use crate::files::Files;
 use crate::flusher::Flusher;
@@ -28,6 +29,7 @@ pub(crate) struct Services {
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) logs: RwLock<BTreeMap<PartitionKey, Arc<Log>>>,
     pub(crate) flush_latency: RwLock<Option<ObserveFlush>>,
+    pub(crate) cleaner: Cleaner,
     /// Space for a checkpoint on a full disk.
     pub(crate) ballast: Ballast,
     /// What the checkpoint files say, by name.
@@ -44,6 +46,7 @@ impl Services {
             files,
             by_hand,
             flusher: Arc::default(),
+            cleaner: Cleaner::default(),
             logs: RwLock::default(),
             flush_latency: RwLock::new(None),
             on_disk: Mutex::default(),
@@ -63,6 +66,11 @@ impl Services {
     /// Writes the start offset of each log that does not start at 0, durably.
     pub(crate) fn checkpoint_starts(&self) -> Result<(), StorageError> {
         self.checkpoint(LOG_STARTS, Log::checkpointed_start)
+    }
+
+    /// Writes up to where each log was compacted, durably.
+    pub(crate) fn checkpoint_cleaned(&self) -> Result<(), StorageError> {
+        self.checkpoint(CLEANED, Log::checkpointed_first_dirty)
     }
 
     /// Notes what a checkpoint file was found to say.
@@ -113,7 +121,7 @@ impl Services {
                 offsets.binary_search_by(|(k, _)| k.cmp(key)).is_ok()
             };
             // A file of which nothing is known may say anything.
-            let unknown = on_disk.len() < 2;
+            let unknown = on_disk.len() < 3;
             unknown
                 || on_disk
                     .values()
@@ -122,6 +130,7 @@ impl Services {
         if stale {
             self.checkpoint_recovery_points()?;
             self.checkpoint_starts()?;
+            self.checkpoint_cleaned()?;
         }
         Ok(())
     }

@@ -13,6 +13,9 @@ pub fn storage_options(settings: &Settings) -> StorageOptions {
         },
         producer_id_expiration_ms: i64::from(settings.producer_id_expiration_ms),
         retention_check_interval_ms: settings.log_retention_check_interval_ms as u64,
+        cleaner_backoff_ms: settings.log_cleaner_backoff_ms as u64,
+        cleaner_bytes_per_second: settings.log_cleaner_io_max_bytes_per_second,
+        cleaner_map_bytes: settings.log_cleaner_dedupe_buffer_size as usize,
     }
 }
 

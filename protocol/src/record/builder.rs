@@ -1,7 +1,7 @@
 //! Builds batches: for coordinators, projections, the cleaner, the client and tests.
 use bytes::Bytes;
 
-use super::batch::{CONTROL_BIT, TRANSACTIONAL_BIT, stamp_checksum};
+use super::batch::{CONTROL_BIT, DELETE_HORIZON_BIT, TRANSACTIONAL_BIT, stamp_checksum};
 use super::varint::{self, write_i32, write_i64};
 use super::{Attributes, BatchHeader, Compression, HEADER_LEN, LENGTH_PREFIX, Record, compression};
 
@@ -10,6 +10,8 @@ use super::{Attributes, BatchHeader, Compression, HEADER_LEN, LENGTH_PREFIX, Rec
 pub struct BatchBuilder {
     header: BatchHeader,
     codec: Compression,
+    /// How much the timestamp deltas of kept records grow, since the base timestamp is another.
+    shift_ms: i64,
     /// Room for the header, then the records.
     bytes: Vec<u8>,
 }
@@ -41,6 +43,7 @@ impl BatchBuilder {
         Self {
             header,
             codec: Compression::None,
+            shift_ms: 0,
             bytes: vec![0; HEADER_LEN],
         }
     }
@@ -97,6 +100,22 @@ impl BatchBuilder {
         self
     }
 
+    /// Sets when tombstones of a batch that is being rewritten may go (KIP-534): the base timestamp
+    /// becomes that time, and the records' deltas count from it. Comes before any record.
+    #[must_use]
+    pub fn delete_horizon(mut self, horizon_ms: i64) -> Self {
+        self.shift_ms = self.header.base_timestamp.wrapping_sub(horizon_ms);
+        self.header.base_timestamp = horizon_ms;
+        self.header.attributes.0 |= DELETE_HORIZON_BIT;
+        self
+    }
+    /// Sets the max timestamp of a batch that is being rewritten, which lost the record that had it.
+    #[must_use]
+    pub fn max_timestamp(mut self, timestamp_ms: i64) -> Self {
+        self.header.max_timestamp = timestamp_ms;
+        self
+    }
+
     /// Adds a record; its offset delta is its index.
     pub fn push(&mut self, timestamp_ms: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.push_with_headers(timestamp_ms, key, value, &[]);
@@ -133,8 +152,9 @@ impl BatchBuilder {
 
     /// Adds a record of the batch that is being rewritten, as it is: its deltas and its headers.
     pub fn keep(&mut self, record: &Record<'_>) {
+        let timestamp_delta = record.timestamp_delta.wrapping_add(self.shift_ms);
         let length = 1
-            + varint::size(record.timestamp_delta)
+            + varint::size(timestamp_delta)
             + varint::size(i64::from(record.offset_delta))
             + nullable_size(record.key)
             + nullable_size(record.value)
@@ -143,7 +163,7 @@ impl BatchBuilder {
         out.reserve(varint::size(length as i64) + length);
         write_i32(out, length as i32);
         out.push(0);
-        write_i64(out, record.timestamp_delta);
+        write_i64(out, timestamp_delta);
         write_i32(out, record.offset_delta);
         write_nullable(out, record.key);
         write_nullable(out, record.value);
@@ -168,9 +188,16 @@ impl BatchBuilder {
     pub fn build(self) -> Bytes {
         let Self {
             mut header,
-            codec,
+            mut codec,
             bytes: records,
+            ..
         } = self;
+        if header.records_count == 0 {
+            // There is nothing to compress, nor any delta or tombstone that the time would be for.
+            codec = Compression::None;
+            header.attributes.0 &= !DELETE_HORIZON_BIT;
+            header.base_timestamp = -1;
+        }
         let mut batch = match codec {
             Compression::None => records,
             codec => {

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, FallocateFlags};
 use rustix::io::Errno;
@@ -118,6 +118,12 @@ impl DiskFile for File {
 
     fn sync_all(&self) -> io::Result<()> {
         File::sync_all(self)
+    }
+
+    fn set_modified(&self, modified_ms: i64) -> io::Result<()> {
+        let age = Duration::from_millis(u64::try_from(modified_ms).unwrap_or_default());
+        let modified = UNIX_EPOCH.checked_add(age);
+        File::set_modified(self, modified.ok_or(io::ErrorKind::InvalidInput)?)
     }
 
     fn map(&self, length: usize) -> io::Result<Pages> {

@@ -93,6 +93,9 @@ impl Log {
         earliest: i64,
     ) -> Result<Option<TimestampOffset>, ReadError> {
         let header = &found.header;
+        if header.records_count == 0 {
+            return Ok(None);
+        }
         let bad = |_| corrupt(segment, header.base_offset);
         let hit = |offset, timestamp| TimestampOffset {
             timestamp,
@@ -148,7 +151,8 @@ fn newest_batch(
         if is_hidden(&found) {
             break;
         }
-        if newest.is_none_or(|n| n.header.max_timestamp < found.header.max_timestamp) {
+        let is_newer = newest.is_none_or(|n| n.header.max_timestamp < found.header.max_timestamp);
+        if is_newer && found.header.records_count > 0 {
             newest = Some(found);
         }
     }

@@ -79,7 +79,7 @@ impl Log {
         };
         size + length as u64 > u64::from(config.segment_bytes)
             || open.tail.room() < length
-            || waited > config.segment_ms
+            || waited > config.roll_ms()
             || last_relative > i64::from(i32::MAX)
             || open
                 .contents
@@ -136,12 +136,13 @@ impl Log {
         }
     }
 
-    /// Rolls the active segment when its first record is older than `segment.ms`.
+    /// Rolls the active segment when its first record is older than `segment.ms`, or than
+    /// `max.compaction.lag.ms` in a compacted log.
     pub(crate) fn roll_if_idle(&self, now_ms: i64) -> Result<(), StorageError> {
         let config = self.config();
         let mut writer = self.writer.hold();
         let first = writer.active.first_append_ms();
-        let due = first >= 0 && now_ms.saturating_sub(first) > config.segment_ms;
+        let due = first >= 0 && now_ms.saturating_sub(first) > config.roll_ms();
         if !due || self.check_writable().is_err() {
             return Ok(());
         }

@@ -54,6 +54,8 @@ impl Log {
         if self.start_offset() < start {
             self.services.checkpoint_starts()?;
         }
+        // What comes in the place of what was cut is dirty.
+        self.services.checkpoint_cleaned()?;
         Ok(())
     }
 
@@ -125,6 +127,7 @@ impl Log {
     ) -> Result<(), StorageError> {
         self.lower_visible(end_offset);
         self.end.store(end_offset, Ordering::Release);
+        self.note_cut(end_offset);
         self.start.fetch_min(end_offset, Ordering::AcqRel);
         self.flushed.store(end_offset, Ordering::Release);
         let mut epochs = self.epochs.hold();
@@ -144,14 +147,23 @@ impl Log {
     }
 }
 
-/// Where the first batch that reaches `offset` starts, and the log end offset without it.
+/// Where the first batch that reaches `offset` starts, and the log end offset without it: where the
+/// batch before it ends, since compaction may have left a gap.
 fn cut_position(contents: &Contents, segment: &Segment, offset: i64) -> (usize, i64) {
     let bytes = contents.mapping.bytes();
     let mut end_offset = segment.base_offset();
+    let mut end = 0;
     for found in crate::batches::good_batches(bytes, 0, segment.base_offset()) {
         if found.header.last_offset() >= offset {
-            return (found.position, found.header.base_offset);
+            // Over a hole of bad bytes nothing is known of the offsets in it.
+            let is_next = found.position == end;
+            let base_offset = found.header.base_offset;
+            return (
+                found.position,
+                if is_next { end_offset } else { base_offset },
+            );
         }
+        end = found.end();
         end_offset = found.header.last_offset() + 1;
     }
     (bytes.len(), end_offset)

@@ -1,0 +1,119 @@
+//! What becomes of a batch: kept, dropped, or written again with fewer records. As Apache Kafka's
+//! `LogCleaner.cleanInto` and `MemoryRecords.filterTo`.
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use protocol::record::{
+    BatchBuilder, BatchHeader, Record, RecordError, TimestampType, decompress, records,
+};
+
+use super::offset_map::OffsetMap;
+
+/// What becomes of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Copied byte for byte.
+    Keep,
+    /// Left out.
+    Drop,
+    /// Replaced.
+    Rewrite(Bytes),
+}
+
+/// What a record's and a batch's fate depends on.
+#[derive(Debug)]
+pub(super) struct Filter<'a> {
+    /// The latest offset of each key, as far as the map reaches.
+    pub(super) map: &'a OffsetMap,
+    /// Offset of the last record of each producer that is known: that batch holds the sequence that
+    /// a start reads back, and stays even without records.
+    pub(super) last_offsets: &'a HashMap<i64, i64>,
+    /// Wall clock, epoch ms.
+    pub(super) now_ms: i64,
+    /// How long tombstones stay.
+    pub(super) delete_retention_ms: i64,
+    /// How large a batch may become when it is decompressed.
+    pub(super) body_limit: usize,
+}
+
+impl Filter<'_> {
+    /// The fate of a whole, verified batch, and how many records it loses. One that `must_stay`
+    /// stays even without records.
+    pub(super) fn judge(
+        &self,
+        header: &BatchHeader,
+        batch: &[u8],
+        must_stay: bool,
+    ) -> Result<(Fate, usize), RecordError> {
+        // Markers stay: nothing here knows when the last record of their transaction is gone.
+        if header.base_offset >= self.map.end() || header.attributes.is_control() {
+            return Ok((Fate::Keep, 0));
+        }
+        let body = decompress(header, batch, self.body_limit)?;
+        let mut kept = Vec::new();
+        let mut count = 0;
+        for record in records(header, &body) {
+            let record = record?;
+            count += 1;
+            if self.keeps(header, &record) {
+                kept.push(record);
+            }
+        }
+        let removed = count - kept.len();
+        if kept.is_empty() {
+            let fate = match must_stay || self.is_last_of_producer(header) {
+                true if count == 0 => Fate::Keep,
+                true => Fate::Rewrite(BatchBuilder::rewrite(header).build()),
+                false => Fate::Drop,
+            };
+            return Ok((fate, removed));
+        }
+        let new_horizon = !header.attributes.has_delete_horizon()
+            && kept.iter().any(|record| record.value.is_none());
+        if removed == 0 && !new_horizon {
+            return Ok((Fate::Keep, 0));
+        }
+        let horizon_ms = new_horizon.then(|| self.now_ms.saturating_add(self.delete_retention_ms));
+        let rewritten = rewrite(header, &kept, horizon_ms);
+        Ok((Fate::Rewrite(rewritten), removed))
+    }
+
+    /// Whether the record is the latest of its key, and not a tombstone whose time is over. Without a
+    /// key it has no place in a compacted log: it was there before the log was compacted.
+    fn keeps(&self, header: &BatchHeader, record: &Record<'_>) -> bool {
+        let Some(key) = record.key else {
+            return false;
+        };
+        let offset = header.base_offset + i64::from(record.offset_delta);
+        let is_latest = self.map.latest(key).is_none_or(|latest| offset >= latest);
+        let is_due = header.attributes.has_delete_horizon() && header.base_timestamp <= self.now_ms;
+        is_latest && (record.value.is_some() || !is_due)
+    }
+
+    fn is_last_of_producer(&self, header: &BatchHeader) -> bool {
+        self.last_offsets
+            .get(&header.producer_id)
+            .is_some_and(|&last| last == header.last_offset())
+    }
+}
+
+/// The batch with these records only; offsets and sequences stay as they are.
+fn rewrite(header: &BatchHeader, kept: &[Record<'_>], horizon_ms: Option<i64>) -> Bytes {
+    let mut builder = BatchBuilder::rewrite(header);
+    if header.attributes.timestamp_type() == TimestampType::CreateTime
+        && let Some(latest) = kept.iter().map(|record| record.timestamp_delta).max()
+    {
+        builder = builder.max_timestamp(header.base_timestamp.wrapping_add(latest));
+    }
+    if let Some(horizon_ms) = horizon_ms {
+        builder = builder.delete_horizon(horizon_ms);
+    }
+    for record in kept {
+        builder.keep(record);
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+#[path = "filter_test.rs"]
+mod tests;

@@ -1,0 +1,189 @@
+//! What the cleaner does to a log, and what it has to know of it.
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use super::{Log, validate};
+use crate::checkpoint::PartitionKey;
+use crate::cleaner::{Source, swap};
+use crate::hold::Hold;
+use crate::segment::Segment;
+use crate::{LogConfig, StorageError, reaper};
+
+/// How far a log is clean, and how far it may be cleaned.
+#[derive(Debug)]
+pub(super) struct Cleaning {
+    /// Set by the broker: nothing at or after it is cleaned.
+    end: AtomicI64,
+    /// Everything below was cleaned.
+    first_dirty: AtomicI64,
+    /// The lowest end that the log was cut to since the pass began.
+    lowest_cut: AtomicI64,
+    /// A damaged batch was met.
+    damaged: AtomicBool,
+}
+
+impl Default for Cleaning {
+    fn default() -> Self {
+        Self {
+            end: AtomicI64::new(i64::MAX),
+            first_dirty: AtomicI64::new(0),
+            lowest_cut: AtomicI64::new(i64::MAX),
+            damaged: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Log {
+    /// Keeps compaction away from `offset` and everything after it: a segment is left alone unless
+    /// all of it lies below. For records that may still be cut off, hidden, or in an open
+    /// transaction. Without a call there is no such bound.
+    pub fn set_cleanable_end(&self, offset: i64) {
+        self.cleaning.end.store(offset, Ordering::Release);
+    }
+
+    /// Nothing at or after it may be cleaned: what the broker says, what readers do not see yet, and
+    /// what is not on disk for good.
+    pub(crate) fn cleanable_end(&self) -> i64 {
+        let end = self.cleaning.end.load(Ordering::Acquire);
+        end.min(self.high_watermark()).min(self.flushed_offset())
+    }
+
+    /// Sealed segments that end at or before `end`, in order.
+    pub(crate) fn sealed(&self, end: i64) -> Vec<Source> {
+        self.segments
+            .all()
+            .windows(2)
+            .map(|pair| Source {
+                segment: Arc::clone(&pair[0]),
+                end_offset: pair[1].base_offset(),
+            })
+            .take_while(|source| source.end_offset <= end)
+            .collect()
+    }
+
+    /// Everything below was cleaned.
+    pub(crate) fn first_dirty_offset(&self) -> i64 {
+        let offset = self.cleaning.first_dirty.load(Ordering::Acquire);
+        let start = self.start_offset();
+        // Past the end it is of another log than this.
+        if offset > self.end_offset() {
+            start
+        } else {
+            offset.max(start)
+        }
+    }
+
+    /// Puts it back as a checkpoint tells it.
+    pub(crate) fn restore_first_dirty_offset(&self, offset: i64) {
+        self.cleaning.first_dirty.store(offset, Ordering::Release);
+    }
+
+    /// The entry of this log in the cleaner's checkpoint.
+    pub(crate) fn checkpointed_first_dirty(&self) -> Option<i64> {
+        let offset = self.cleaning.first_dirty.load(Ordering::Acquire);
+        (offset > 0).then_some(offset)
+    }
+
+    /// Notes that the log was cut: keys that a pass has read may be gone.
+    pub(super) fn note_cut(&self, end: i64) {
+        self.cleaning.lowest_cut.fetch_min(end, Ordering::AcqRel);
+        self.cleaning.first_dirty.fetch_min(end, Ordering::AcqRel);
+    }
+
+    /// Begins a pass.
+    pub(crate) fn begin_pass(&self) {
+        let _maintenance = self.maintenance.hold();
+        self.cleaning.lowest_cut.store(i64::MAX, Ordering::Release);
+    }
+
+    /// Ends a pass that read the keys up to `end`; false if they may be gone since.
+    pub(crate) fn end_pass(&self, end: i64) -> bool {
+        let _maintenance = self.maintenance.hold();
+        let whole = self.cleaning.lowest_cut.load(Ordering::Acquire) >= end;
+        if whole {
+            self.cleaning.first_dirty.store(end, Ordering::Release);
+        }
+        whole
+    }
+
+    /// Whether it may be cleaned at all.
+    pub(crate) fn takes_cleaning(&self) -> bool {
+        let damaged = self.cleaning.damaged.load(Ordering::Relaxed);
+        !(damaged || self.is_closed() || self.is_poisoned())
+    }
+
+    /// Notes that a damaged batch was met; true for the first one.
+    pub(crate) fn set_damaged(&self) -> bool {
+        !self.cleaning.damaged.swap(true, Ordering::Relaxed)
+    }
+
+    /// Offset of the last record of each producer that is known.
+    pub(crate) fn last_offsets_of_producers(&self) -> HashMap<i64, i64> {
+        self.writer.hold().producers.last_offsets()
+    }
+
+    /// Topic and partition.
+    pub(crate) fn key(&self) -> (&str, i32) {
+        let (topic, partition): &PartitionKey = &self.key;
+        (topic, *partition)
+    }
+
+    /// Its folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// How large a compressed body may become.
+    pub(crate) fn decompression_limit(config: &LogConfig) -> usize {
+        validate::decompression_limit(config)
+    }
+
+    /// Puts a cleaned segment in the place of `replaced`, which are neighbours, on disk and in the
+    /// list. False, with nothing done, if the log is not what the pass has read up to `map_end`.
+    /// Readers that hold an old segment go on with it: it stays mapped.
+    pub(crate) fn swap_in(
+        &self,
+        replaced: &[Arc<Segment>],
+        cleaned: Segment,
+        map_end: i64,
+    ) -> Result<bool, StorageError> {
+        let _maintenance = self.maintenance.hold();
+        let cut = self.cleaning.lowest_cut.load(Ordering::Acquire) < map_end;
+        if cut || !self.takes_cleaning() || !self.segments.hold_run(replaced) {
+            return Ok(false);
+        }
+        let base_offset = cleaned.base_offset();
+        let others: Vec<i64> = replaced[1..].iter().map(|s| s.base_offset()).collect();
+        let committed = replaced
+            .iter()
+            .try_for_each(|segment| segment.pin())
+            .and_then(|()| swap::commit(self.files(), &self.dir, base_offset));
+        if let Err(error) = committed {
+            if let Err(undone) = swap::undo(self.files(), &self.dir, base_offset) {
+                // A start may take it as done.
+                self.poison(&undone);
+            }
+            for segment in replaced {
+                segment.unpin();
+            }
+            return Err(error);
+        }
+        let finished = swap::finish(self.files(), &self.dir, base_offset, &others);
+        if let Err(error) = &finished {
+            // The next start does the rest. Until then the files are not named as they should be.
+            cleaned.pin()?;
+            self.poison(error);
+        }
+        self.segments.replace_run(replaced, Arc::new(cleaned));
+        let stays = |kept: &Arc<Segment>| !replaced.iter().any(|old| Arc::ptr_eq(old, kept));
+        self.writer.hold().unsynced.retain(stays);
+        if finished.is_ok() {
+            let names = others.iter().copied().flat_map(swap::deleted_names);
+            let by_hand = self.services.by_hand;
+            reaper::unlink(self.files(), &self.dir, names.collect(), by_hand);
+        }
+        finished.map(|()| true)
+    }
+}
