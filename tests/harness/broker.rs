@@ -217,6 +217,14 @@ impl Broker {
         Ok(())
     }
 
+    /// Changes a setting from the next start on; `None` takes it away.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        self.settings.retain(|(known, _)| known != name);
+        if let Some(value) = value {
+            self.settings.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
     /// Resident memory in bytes, mapped files included.
     pub fn resident_bytes(&mut self) -> Result<u64> {
         self.process()?.memory("VmRSS")

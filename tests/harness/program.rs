@@ -109,9 +109,16 @@ pub fn klamm() -> Result<PathBuf> {
 
 fn source_newer_than(built: SystemTime) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut folders: Vec<PathBuf> = ["broker", "client", "config", "protocol", "storage"]
-        .map(|name| root.join(name).join("src"))
-        .into();
+    let mut folders: Vec<PathBuf> = [
+        "broker",
+        "client",
+        "config",
+        "projection",
+        "protocol",
+        "storage",
+    ]
+    .map(|name| root.join(name).join("src"))
+    .into();
     while let Some(folder) = folders.pop() {
         for entry in folder.read_dir().ok()?.flatten() {
             let path = entry.path();
