@@ -87,7 +87,7 @@ fn unharmed_by(
     for watch in watches {
         watch.finish(broker.bootstrap())?;
     }
-    Ok(())
+    broker.stop_and_check_logs()
 }
 
 fn kill_at_random(broker: &mut Broker, random: &mut Random, times: u32) -> Result<()> {
