@@ -8,9 +8,11 @@ mod connect;
 mod consume;
 mod exit;
 mod group;
+mod http;
 mod json;
 mod log;
 mod produce;
+mod projection;
 mod sample;
 mod serve;
 mod table;
@@ -38,6 +40,9 @@ enum Command {
     /// Lists, describes, resets and deletes consumer groups.
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Looks at views, rebuilds them, and redrives what they rejected; over HTTP.
+    #[command(subcommand)]
+    Projection(projection::ProjectionCommand),
     /// Looks into the files of a log, with or without a broker.
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -53,6 +58,7 @@ pub fn run() -> ExitCode {
         Command::Produce(args) => connect::block_on(produce::run(args)),
         Command::Consume(args) => connect::block_on(consume::run(args)),
         Command::Group(command) => connect::block_on(group::run(command)),
+        Command::Projection(command) => connect::block_on(projection::run(command)),
         Command::Log(command) => log::run(command),
         Command::Sample(args) => connect::block_on(sample::run(args)),
     };

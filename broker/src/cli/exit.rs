@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use client::ClientError;
 use config::ConfigError;
 
+use super::http::HttpError;
+
 /// The exit codes as the help tells them.
 pub(super) const HELP: &str = "\
 Exit codes:
@@ -31,7 +33,10 @@ pub(super) fn code(done: anyhow::Result<()>) -> ExitCode {
     eprintln!("klamm: {}", told(&error));
     let unreachable = error
         .downcast_ref::<ClientError>()
-        .is_some_and(ClientError::is_unreachable);
+        .is_some_and(ClientError::is_unreachable)
+        || error
+            .downcast_ref::<HttpError>()
+            .is_some_and(HttpError::is_unreachable);
     ExitCode::from(if error.is::<ConfigError>() || error.is::<Usage>() {
         2
     } else if unreachable {
