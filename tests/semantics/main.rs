@@ -1,6 +1,7 @@
 //! The guarantees, one file each: through librdkafka, and over raw connections where a client
 //! library hides what is promised, against the real process.
 mod commits;
+mod compaction;
 mod compression;
 mod configs;
 mod deletes;
