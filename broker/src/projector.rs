@@ -4,6 +4,7 @@
 //! wants something of a view talks to its [`Handle`]: what stands is read from there without waiting,
 //! orders go to the thread and are answered when they are done.
 mod batches;
+mod build;
 mod commits;
 mod crash;
 mod definitions;
@@ -17,6 +18,7 @@ mod orders;
 mod output;
 mod publish;
 mod recovery;
+mod redrive;
 mod runner;
 mod scan;
 mod settled;

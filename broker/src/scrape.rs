@@ -4,6 +4,7 @@ mod cleaner;
 mod groups;
 mod page;
 mod process;
+mod projections;
 mod requests;
 mod topics;
 
@@ -21,6 +22,7 @@ pub fn page(broker: Option<&Broker>) -> String {
         topics::write(&mut page, broker);
         cleaner::write(&mut page, broker);
         groups::write(&mut page, broker);
+        projections::write(&mut page, broker);
     }
     page.finish()
 }

@@ -27,9 +27,7 @@ impl Batches {
         headers: Headers,
     ) {
         if self.open.size() >= BATCH_BYTES {
-            let full = std::mem::take(&mut self.open).build();
-            self.bytes += full.len();
-            self.full.push(full);
+            self.close();
         }
         self.open
             .push_with_headers(timestamp_ms, key, value, headers);
@@ -47,11 +45,17 @@ impl Batches {
     }
 
     /// The finished batches.
-    pub fn finish(mut self) -> Vec<Bytes> {
+    pub fn finish(&mut self) -> Vec<Bytes> {
         if !self.open.is_empty() {
-            self.full.push(self.open.build());
+            self.close();
         }
-        self.full
+        self.full.clone()
+    }
+
+    fn close(&mut self) {
+        let full = std::mem::take(&mut self.open).build();
+        self.bytes += full.len();
+        self.full.push(full);
     }
 }
 

@@ -76,14 +76,15 @@ pub fn push(
     letters.push(now_ms(), record.key, record.value, &headers);
 }
 
-/// Hands every letter below `to` on. What is no letter is left out: only a view writes its dead
+/// Hands every letter from `from` on and below `to` on. What is no letter is left out: only a view writes its dead
 /// letters.
 pub fn each(
     partition: &Partition,
+    from: i64,
     to: i64,
     mut each: impl FnMut(&Letter<'_>),
 ) -> Result<(), ScanError> {
-    scan(partition, 0, to, |_, record, _| {
+    scan(partition, from, to, |_, record, _| {
         if let Some(letter) = read(record) {
             each(&letter);
         }

@@ -1,4 +1,5 @@
 //! What a view's thread does when it is told to, between two commits.
+use super::definitions::Rebuild;
 use super::order::{Done, Order, OrderError};
 use super::runner::{Runner, Trouble};
 
@@ -21,8 +22,58 @@ impl Runner {
             }
             Order::Resume => self.resume(),
             Order::Digest => self.digest(),
-            other => Err(OrderError::Unavailable(format!("{other:?}"))),
+            Order::Rebuild { accept_loss, hold } => self.rebuild(Rebuild { accept_loss, hold }),
+            Order::Promote => self.promote_when_ready(),
+            Order::Redrive(selection) => self.redrive(&selection),
         }
+    }
+
+    fn rebuild(&mut self, rebuild: Rebuild) -> Result<Done, OrderError> {
+        let refused = |reason: String| Err(OrderError::Conflict(reason));
+        if let Some(reason) = self.failed.as_ref().or(self.definition.paused.as_ref()) {
+            return refused(format!("the view stands still ({reason}): resume it first"));
+        }
+        let Some(serving) = &self.serving else {
+            return refused("the view has no rows yet".to_owned());
+        };
+        if self.building.is_some() {
+            return refused("a new generation is being built already".to_owned());
+        }
+        let missing = self.lost.clone().or_else(|| serving.missing_history());
+        if let Some(missing) = missing
+            && !rebuild.accept_loss
+        {
+            return refused(format!(
+                "{missing}: only a rebuild that accepts the loss is possible"
+            ));
+        }
+        if self.room.topics.get(&self.wanted.options.source).is_none() {
+            let source = &self.wanted.options.source;
+            return refused(format!("there is no topic {source} to build from"));
+        }
+        let mut definition = self.definition.clone();
+        definition.rebuild = Some(rebuild);
+        self.redefine(definition).map_err(unavailable)?;
+        self.build_refused = None;
+        Ok(Done::Accepted)
+    }
+
+    fn promote_when_ready(&mut self) -> Result<Done, OrderError> {
+        let Some(build) = &mut self.building else {
+            return Err(OrderError::Conflict(
+                "no generation is being built".to_owned(),
+            ));
+        };
+        build.hold = false;
+        if let Some(rebuild) = self.definition.rebuild {
+            let mut definition = self.definition.clone();
+            definition.rebuild = Some(Rebuild {
+                hold: false,
+                ..rebuild
+            });
+            self.redefine(definition).map_err(unavailable)?;
+        }
+        Ok(Done::Accepted)
     }
 
     /// Stands still from now on, also after a restart.

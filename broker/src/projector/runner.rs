@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::batches::Batches;
+use super::build::Build;
 use super::commits::Commits;
 use super::definitions::{Definition, Definitions};
 use super::describe::State;
@@ -94,6 +95,14 @@ pub(super) struct Runner {
     pub(super) outputs: Outputs,
     pub(super) settled: Settled,
     pub(super) serving: Option<Generation>,
+    /// The generation that is to take its place.
+    pub(super) building: Option<Build>,
+    /// Why there is none although there should be.
+    pub(super) build_refused: Option<String>,
+    /// What the serving generation lacks because the user accepted that.
+    pub(super) loss: Option<String>,
+    /// Hash of the definition that the settings ask for.
+    pub(super) wanted_hash: String,
     pub(super) storm: Storm,
     /// Why the source is not what it was.
     pub(super) lost: Option<String>,
@@ -115,6 +124,7 @@ impl Runner {
         recovered: Recovered,
     ) -> Self {
         let outputs = Outputs::new(&room.topics, wanted.view.name, recovered.commit.as_ref());
+        let engine = (wanted.view.engine)(wanted.options.clone());
         Self {
             mirror: Mirror::new(wanted.view.name),
             room,
@@ -127,6 +137,10 @@ impl Runner {
             outputs,
             settled: Settled::default(),
             serving: None,
+            building: None,
+            build_refused: None,
+            loss: None,
+            wanted_hash: engine.definition_hash().to_owned(),
             storm: Storm::default(),
             lost: recovered.lost,
             failed: None,
@@ -144,6 +158,7 @@ impl Runner {
             if let Err(panic) = lived {
                 // What the engine holds is not to be trusted any more; the logs are.
                 self.serving = None;
+                self.building = None;
                 self.failed = Some(format!("it panicked: {}", message(&*panic)));
             }
         }
@@ -228,6 +243,7 @@ impl Runner {
                 Next::Work
             }
         };
+        let refused = self.build_refused.clone();
         self.handle.show(|shown| {
             if let Some(reason) = &trouble
                 && shown.trouble.is_none()
@@ -237,7 +253,7 @@ impl Runner {
                     reason, "a view cannot get on, trying again"
                 );
             }
-            shown.trouble = trouble;
+            shown.trouble = trouble.or(refused);
         });
         next
     }
@@ -255,7 +271,26 @@ impl Runner {
                 return Ok(false);
             }
         }
-        self.serve()
+        self.settle_definition()?;
+        let served = self.serve()?;
+        Ok(self.build()? || served)
+    }
+
+    /// Writes down which generation serves, once another one does: what was asked for is done.
+    fn settle_definition(&mut self) -> Result<(), Trouble> {
+        let Some(serving) = &self.serving else {
+            return Ok(());
+        };
+        if self.definition.generation == serving.number {
+            return Ok(());
+        }
+        let mut definition = self.definition.clone();
+        definition.definition = serving.engine.definition_hash().to_owned();
+        definition.options = (&serving.options).into();
+        definition.generation = serving.number;
+        definition.rebuild = None;
+        definition.accepted_loss.clone_from(&self.loss);
+        self.redefine(definition)
     }
 
     /// The first generation, once the source has a record.
@@ -280,19 +315,8 @@ impl Runner {
             source = &*generation.topic,
             "building a view: its source has records"
         );
-        self.define(&generation)?;
         self.serving = Some(generation);
         Ok(true)
-    }
-
-    /// Writes down which definition a generation follows, so that it can go on by it when the
-    /// settings say something else.
-    pub(super) fn define(&mut self, generation: &Generation) -> Result<(), Trouble> {
-        let mut definition = self.definition.clone();
-        definition.definition = generation.engine.definition_hash().to_owned();
-        definition.options = (&generation.options).into();
-        definition.generation = generation.number;
-        self.redefine(definition)
     }
 
     /// Writes down what the user wants.
@@ -396,6 +420,7 @@ impl Runner {
             for (_, reason) in &rejected {
                 self.handle.stats().letter(*reason);
             }
+            self.letters_written(&rejected);
             if self.storm.is_raging() {
                 let reason = self.storm.reason();
                 self.pause(reason)?;
@@ -460,7 +485,7 @@ impl Runner {
     /// Commits what the engine has changed since the last commit.
     pub(super) fn commit(
         &mut self,
-        letters: Batches,
+        mut letters: Batches,
         settled: Vec<settled::Change>,
     ) -> Result<(), Trouble> {
         let Some(serving) = &mut self.serving else {
