@@ -10,6 +10,7 @@
 //! copied as it is. Two kinds of batches stay even when all their records go: the last one of each
 //! producer, which holds its sequence, and the last one of each new segment, so that it ends where
 //! the next one begins. How a new segment takes the place of old ones is told in `cleaner/swap.rs`.
+mod aborted;
 mod cleaned;
 mod dirt;
 mod filter;

@@ -107,6 +107,8 @@ pub(crate) enum Sequence {
 pub(crate) struct Marker {
     /// Epoch of the coordinator that wrote it.
     pub(crate) coordinator_epoch: i32,
+    /// Whether the transaction was aborted.
+    pub(crate) is_abort: bool,
 }
 
 impl Marker {
@@ -120,8 +122,10 @@ impl Marker {
         // Key: version, type (0 abort, 1 commit). Value: version, coordinator epoch.
         let kind: &[u8; 2] = record.key?.get(2..)?.first_chunk()?;
         let epoch: &[u8; 4] = record.value?.get(2..)?.first_chunk()?;
-        matches!(i16::from_be_bytes(*kind), 0 | 1).then(|| Self {
+        let kind = i16::from_be_bytes(*kind);
+        matches!(kind, 0 | 1).then(|| Self {
             coordinator_epoch: i32::from_be_bytes(*epoch),
+            is_abort: kind == 0,
         })
     }
 }

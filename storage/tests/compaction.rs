@@ -543,3 +543,44 @@ fn internal_appends_may_lack_keys_and_clients_may_not() {
     };
     log.append(&batch, how).unwrap();
 }
+
+#[test]
+fn records_of_aborted_transactions_go_and_outdate_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (logs, _) = Logs::open(options(dir.path()), &config()).unwrap();
+    let log = logs.create("t", 0, [7; 16], config()).unwrap();
+    let how = Append {
+        origin: Origin::Internal,
+        ..CLIENT
+    };
+    let headers: [(&[u8], Option<&[u8]>); 2] = [(b"h", Some(b"1")), (b"h", None)];
+    let mut sequence = 0;
+    let mut transaction = |value: &[u8], kind: u8| {
+        let mut data = BatchBuilder::new().producer(9, 0, sequence).transactional();
+        data.push_with_headers(NOW, Some(b"a"), Some(value), &headers);
+        sequence += 1;
+        log.append(&data.build(), how).unwrap();
+        let mut marker = BatchBuilder::new()
+            .producer(9, 0, -1)
+            .transactional()
+            .control();
+        marker.push_with_headers(NOW, Some(&[0, 0, 0, kind]), Some(&[0; 6]), &headers);
+        log.append(&marker.build(), how).unwrap();
+    };
+    transaction(b"old", 1);
+    transaction(b"committed", 1);
+    transaction(b"aborted", 0);
+    seal(&log, NOW);
+    logs.clean(NOW);
+    let found = read_all(&log);
+    let of_key = found.records.iter().filter(|(_, (_, key, _))| key == b"a");
+    let values: Vec<_> = of_key
+        .map(|(at, (_, _, value))| (*at, value.clone()))
+        .collect();
+    assert_eq!(values, [(2, Some(b"committed".to_vec()))]);
+    let markers = found.headers.iter().filter(|h| h.attributes.is_control());
+    assert_eq!(
+        markers.map(|h| h.base_offset).collect::<Vec<_>>(),
+        [1, 3, 5]
+    );
+}

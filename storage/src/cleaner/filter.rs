@@ -7,6 +7,7 @@ use protocol::record::{
     BatchBuilder, BatchHeader, Record, RecordError, TimestampType, decompress, records,
 };
 
+use super::aborted::Aborted;
 use super::offset_map::OffsetMap;
 
 /// What becomes of a batch.
@@ -25,6 +26,8 @@ pub(super) enum Fate {
 pub(super) struct Filter<'a> {
     /// The latest offset of each key, as far as the map reaches.
     pub(super) map: &'a OffsetMap,
+    /// Transactions whose records count for nothing.
+    pub(super) aborted: &'a Aborted,
     /// Offset of the last record of each producer that is known: that batch holds the sequence that
     /// a start reads back, and stays even without records.
     pub(super) last_offsets: &'a HashMap<i64, i64>,
@@ -50,12 +53,13 @@ impl Filter<'_> {
             return Ok((Fate::Keep, 0));
         }
         let body = decompress(header, batch, self.body_limit)?;
+        let is_aborted = self.aborted.has(header);
         let mut kept = Vec::new();
         let mut count = 0;
         for record in records(header, &body) {
             let record = record?;
             count += 1;
-            if self.keeps(header, &record) {
+            if !is_aborted && self.keeps(header, &record) {
                 kept.push(record);
             }
         }

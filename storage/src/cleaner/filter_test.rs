@@ -25,6 +25,7 @@ fn judge_after(
 ) -> (Fate, usize) {
     let filter = Filter {
         map,
+        aborted: &Aborted::default(),
         last_offsets,
         now_ms,
         delete_retention_ms: DAY,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use protocol::record::{BatchHeader, decompress, records};
 
+use super::aborted::Aborted;
 use super::cleaned::Cleaned;
 use super::filter::{Fate, Filter};
 use super::groups::groups;
@@ -35,11 +36,13 @@ impl Pass<'_> {
     pub(super) fn run(&mut self, first_dirty: i64, end: i64) -> Result<i64, CleanError> {
         self.log.begin_pass();
         let sources = self.log.sealed(end);
-        let map = self.read_keys(&sources, first_dirty)?;
+        let mut aborted = Aborted::default();
+        let map = self.read_keys(&sources, first_dirty, &mut aborted)?;
         let reached = |source: &&Source| source.segment.base_offset() < map.end();
         let count = sources.iter().take_while(reached).count();
         let filter = Filter {
             map: &map,
+            aborted: &aborted,
             last_offsets: &self.log.last_offsets_of_producers(),
             now_ms: self.now_ms,
             delete_retention_ms: self.config.delete_retention_ms,
@@ -55,11 +58,20 @@ impl Pass<'_> {
     }
 
     /// The latest offset of each key of the dirty part.
-    fn read_keys(&mut self, sources: &[Source], first_dirty: i64) -> Result<OffsetMap, CleanError> {
+    fn read_keys(
+        &mut self,
+        sources: &[Source],
+        first_dirty: i64,
+        aborted: &mut Aborted,
+    ) -> Result<OffsetMap, CleanError> {
         let dirty = || sources.iter().filter(|s| s.end_offset > first_dirty);
-        let mut expected = 0;
+        let mut expected = 0_usize;
         for source in dirty() {
-            expected += source.count_records(first_dirty)?;
+            source.each_unchecked(first_dirty, |header, batch| {
+                let count = usize::try_from(header.records_count).unwrap_or_default();
+                expected = expected.saturating_add(count);
+                aborted.note(header, batch)
+            })?;
         }
         let mut map = OffsetMap::new(first_dirty, self.map_bytes, expected);
         for source in dirty() {
@@ -68,7 +80,11 @@ impl Pass<'_> {
                 self.read(batch.len())?;
                 is_full = !map.has_room(found.header.records_count);
                 if !is_full {
-                    self.put_batch(&mut map, source, found, batch, first_dirty)?;
+                    map.advance(found.header.last_offset() + 1);
+                    let counts = !aborted.has(&found.header);
+                    if counts && !found.header.attributes.is_control() {
+                        self.put_batch(&mut map, source, found, batch, first_dirty)?;
+                    }
                 }
                 Ok(!is_full)
             })?;
@@ -89,10 +105,6 @@ impl Pass<'_> {
         first_dirty: i64,
     ) -> Result<(), CleanError> {
         let header = &found.header;
-        map.advance(header.last_offset() + 1);
-        if header.attributes.is_control() {
-            return Ok(());
-        }
         let bad = |error| source.bad_batch(found, &error);
         let body = decompress(header, batch, self.body_limit()).map_err(bad)?;
         for record in records(header, &body) {

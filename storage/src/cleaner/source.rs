@@ -2,10 +2,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use protocol::record::{RecordError, verify};
+use protocol::record::{BatchHeader, RecordError, verify};
 
 use super::CleanError;
-use crate::batches::{self, Found, Walk};
+use crate::batches::{Found, Walk};
 use crate::segment::Segment;
 
 /// What was read leaves the process's memory after so many bytes.
@@ -33,8 +33,7 @@ impl Source {
         let mut walk = Walk::new(bytes, 0, self.segment.base_offset());
         let mut read_past = 0;
         while let Some(step) = walk.next() {
-            let bad = |reason| self.damaged(walk.position(), reason);
-            let found = step.map_err(|_| bad("no batch".to_owned()))?;
+            let found = step.map_err(|_| self.no_batch(walk.position()))?;
             if found.header.last_offset() < offset {
                 continue;
             }
@@ -51,21 +50,32 @@ impl Source {
         Ok(())
     }
 
-    /// How many records the headers of the batches that end at or after `offset` tell of. They may
-    /// lie: it is for an estimate.
-    pub(super) fn count_records(&self, offset: i64) -> Result<usize, CleanError> {
+    /// Hands `see` every batch that ends at or after `offset`, unchecked but for its place.
+    pub(super) fn each_unchecked(
+        &self,
+        offset: i64,
+        mut see: impl FnMut(&BatchHeader, &[u8]) -> Result<(), RecordError>,
+    ) -> Result<(), CleanError> {
         let contents = self.segment.contents()?;
         let bytes = contents.mapping.bytes();
-        let count = batches::good_batches(bytes, 0, self.segment.base_offset())
-            .filter(|found| found.header.last_offset() >= offset)
-            .map(|found| usize::try_from(found.header.records_count).unwrap_or_default())
-            .fold(0, usize::saturating_add);
-        Ok(count)
+        let mut walk = Walk::new(bytes, 0, self.segment.base_offset());
+        while let Some(step) = walk.next() {
+            let found = step.map_err(|_| self.no_batch(walk.position()))?;
+            if found.header.last_offset() >= offset {
+                see(&found.header, &bytes[found.position..found.end()])
+                    .map_err(|error| self.bad_batch(&found, &error))?;
+            }
+        }
+        Ok(())
     }
 
     /// The error of a batch that cannot be read.
     pub(super) fn bad_batch(&self, found: &Found, error: &RecordError) -> CleanError {
         self.damaged(found.position, error.to_string())
+    }
+
+    fn no_batch(&self, position: usize) -> CleanError {
+        self.damaged(position, "no batch".to_owned())
     }
 
     fn damaged(&self, position: usize, reason: String) -> CleanError {
