@@ -25,7 +25,12 @@ struct Customers {
 
 impl Customers {
     fn start(bootstrap: &str, seed: u64, partitions: i32) -> Result<Self> {
-        let extra = [("enable.idempotence", "true"), ("retry.backoff.ms", "20")];
+        // Small batches: some of these brokers have small segments.
+        let extra = [
+            ("enable.idempotence", "true"),
+            ("retry.backoff.ms", "20"),
+            ("batch.size", "16384"),
+        ];
         let producer = rd::producer(bootstrap, &extra)?;
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
