@@ -241,7 +241,7 @@ fn the_topic_of_a_view_is_closed_to_clients() -> Result<()> {
         let results = rd::block_on(admin.delete_topics(&[name], &rd::admin_options()))??;
         let result = results.into_iter().next();
         ensure!(
-            result == Some(Err((name.to_owned(), refused))),
+            result == Some(Err((name.to_owned(), expected))),
             "{name}: {result:?}"
         );
         let mut list = TopicPartitionList::new();

@@ -28,10 +28,19 @@ fn with_late_orders() -> Result<(Broker, View, View)> {
         ..Rules::default()
     };
     let all = Truth::of(&records, &rules)?.order_revenue_minute()?;
-    ensure!(live.counts.late > 30 && all.counts.late == 0);
+    ensure!(live.counts.late > 30 && all.counts.late < live.counts.late / 4);
     view::await_all(&broker, VIEW, SOURCE)?;
     view::check(&broker, VIEW, &live)?;
     Ok((broker, live, all))
+}
+
+/// The letters that can be redriven, as a redrive names them.
+fn cured(live: &View, all: &View) -> Vec<String> {
+    let places = live.letters.keys();
+    let cured = places.filter(|place| !all.letters.contains_key(*place));
+    cured
+        .map(|(partition, offset)| format!("{SOURCE}-{partition}@{offset}"))
+        .collect()
 }
 
 fn number(answer: &Value, name: &str) -> Result<u64> {
@@ -44,9 +53,8 @@ fn late_letters_are_applied_once_also_after_a_rebuild() -> Result<()> {
     let (mut broker, live, all) = with_late_orders()?;
     let late = json!({"reason": "LATE"});
     // One by its place first.
-    let mut places = live.letters.iter().filter(|(_, reason)| *reason == "LATE");
-    let ((partition, offset), _) = places.next().context("a late one")?;
-    let one = json!({"ids": [format!("{SOURCE}-{partition}@{offset}")]});
+    let cured = cured(&live, &all);
+    let one = json!({"ids": cured[..1]});
     let answer = view::order(&broker, VIEW, "redrive", &one)?;
     ensure!(number(&answer, "redriven")? == 1, "{answer}");
     let answer = view::order(&broker, VIEW, "redrive", &late)?;
@@ -60,7 +68,7 @@ fn late_letters_are_applied_once_also_after_a_rebuild() -> Result<()> {
     for generation in [2, 3] {
         let answer = view::order(&broker, VIEW, "redrive", &late)?;
         ensure!(number(&answer, "redriven")? == 0, "{answer}");
-        ensure!(number(&answer, "settled")? == live.counts.late, "{answer}");
+        ensure!(number(&answer, "settled")? == done, "{answer}");
         broker.kill9()?;
         broker.restart()?;
         view::await_state(&broker, VIEW, "RUNNING")?;
@@ -72,7 +80,8 @@ fn late_letters_are_applied_once_also_after_a_rebuild() -> Result<()> {
     // What is wrong in itself stays where it is.
     let answer = view::order(&broker, VIEW, "redrive", &json!({"all": true}))?;
     ensure!(number(&answer, "redriven")? == 0, "{answer}");
-    ensure!(number(&answer, "rejected")? == live.counts.dead, "{answer}");
+    let wrong = live.counts.dead + all.counts.late;
+    ensure!(number(&answer, "rejected")? == wrong, "{answer}");
     view::check_rows(&broker, VIEW, &all)?;
     ensure!(view::letters(&broker, VIEW)?.len() == live.letters.len());
     Ok(())
@@ -80,11 +89,11 @@ fn late_letters_are_applied_once_also_after_a_rebuild() -> Result<()> {
 
 #[test]
 fn letters_are_chosen_by_time() -> Result<()> {
-    let (broker, live, all) = with_late_orders()?;
+    let (broker, _, all) = with_late_orders()?;
     let letters = view::letters(&broker, VIEW)?;
     let mut times = Vec::new();
     for (place, letter) in &letters {
-        if live.letters[place] == "LATE" {
+        if !all.letters.contains_key(place) {
             times.push(letter.header("dlq.timestamp")?.parse::<i64>()?);
         }
     }
@@ -106,15 +115,13 @@ fn killed_while_letters_are_redriven() -> Result<()> {
     let _turn = turn();
     let (mut broker, live, all) = with_late_orders()?;
     let late = json!({"reason": "LATE"});
+    let cured = cured(&live, &all);
     for step in 1..=7 {
         broker.kill9()?;
         broker.set("test.projection.crash", Some(&format!("{step}:1")));
         broker.restart()?;
         view::await_state(&broker, VIEW, "RUNNING")?;
-        let places = live.letters.iter().filter(|(_, reason)| *reason == "LATE");
-        let places =
-            places.map(|((partition, offset), _)| format!("{SOURCE}-{partition}@{offset}"));
-        let few: Vec<String> = places.skip(step * 3).take(3).collect();
+        let few = &cured[step * 3..step * 3 + 3];
         let path = format!("/v1/projections/{VIEW}/redrive");
         // No answer comes.
         let _ = harness::http::post(&broker.http(), &path, &json!({"ids": few}));

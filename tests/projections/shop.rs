@@ -87,7 +87,12 @@ impl Shop {
                     rfc3339(time, self.random.pick(&[0, 120, -330]))
                 ),
             ),
-            2 => at(record_time + 3_600_000 + self.random.pick(&[0, 1, 86_400_000])),
+            2 => {
+                // Rarely just allowed: stream time then runs ahead for an hour.
+                let allowed = self.random.below(100) == 0;
+                let beyond = self.random.pick(&[1, 1000, 86_400_000]);
+                at(record_time + 3_600_000 + if allowed { 0 } else { beyond })
+            }
             3 | 4 => self.amount(text),
             5 => self.random.pick(SHAPES).to_owned(),
             6 => self.broken_field(text),

@@ -19,7 +19,8 @@ pub(crate) struct Rules {
     pub(crate) max_future_skew_ms: i64,
     /// A further name of `aggregate_id`.
     pub(crate) user_alias: Option<&'static str>,
-    /// Whether records that are late count all the same: they were redriven.
+    /// Whether records that are late count all the same, unless something else is wrong with them:
+    /// they were redriven.
     pub(crate) late_applied: bool,
 }
 
@@ -187,7 +188,7 @@ impl Truth {
                 'order_count', orders),
               newest FROM ($SUM)";
         let letters = "SELECT part, at, reason FROM decoded WHERE reason IS NOT NULL
-            UNION ALL SELECT part, at, iif($CLOSED, 'LATE', reason) FROM judged
+            UNION ALL SELECT part, at, iif(late, 'LATE', reason) FROM judged
               WHERE reason IS NOT NULL OR $CLOSED";
         self.view(
             &rows.replace("$SUM", SUM).replace("$CLOSED", closed),
