@@ -3,6 +3,7 @@
 mod groups;
 mod klamm;
 mod logs;
+mod projections;
 mod records;
 mod samples;
 mod topics;

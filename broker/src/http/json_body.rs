@@ -43,6 +43,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message));
         };
         let body = if body.is_empty() { b"{}" } else { &body[..] };
+        // An array of the fields' values is no such object, though serde would take it.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::bad("body: not a JSON object"));
+        }
         match serde_json::from_slice(body) {
             Ok(value) => Ok(Self(value)),
             Err(error) => Err(Problem::bad(format!("body: {error}"))),
@@ -79,6 +83,8 @@ mod tests {
         let unknown = read(json, r#"{"holt":true}"#).await.unwrap_err();
         assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
         assert!(unknown.message.contains("holt"), "{unknown:?}");
+        let array = read(json, "[true]").await.unwrap_err();
+        assert_eq!(array.status, StatusCode::BAD_REQUEST);
         let form = read("application/x-www-form-urlencoded", "")
             .await
             .unwrap_err();

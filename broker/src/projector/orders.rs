@@ -7,6 +7,8 @@ impl Runner {
     pub(super) fn follow_orders(&mut self) {
         while let Ok(ask) = self.orders.try_recv() {
             let done = self.follow(ask.order);
+            // Whoever was answered finds what follows from it.
+            self.show_state();
             // Whoever asked may have gone away.
             let _ = ask.answer.send(done);
         }

@@ -553,7 +553,7 @@ impl Runner {
         })
     }
 
-    fn show_state(&mut self) {
+    pub(super) fn show_state(&mut self) {
         let stopped = self.stopped();
         if stopped != self.told {
             let view = self.name();
