@@ -118,7 +118,7 @@ impl fmt::Display for Shortened<'_> {
 /// twice, the last. Nested values are skipped without recursion.
 pub(crate) fn scan<'a>(
     text: &'a str,
-    slot: &dyn Fn(&str) -> Option<usize>,
+    slot: &impl Fn(&str) -> Option<usize>,
     found: &mut [Option<&'a str>],
 ) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -126,12 +126,12 @@ pub(crate) fn scan<'a>(
     deserializer.end()
 }
 
-struct Fields<'f, 'a> {
-    slot: &'f dyn Fn(&str) -> Option<usize>,
+struct Fields<'f, 'a, F> {
+    slot: &'f F,
     found: &'f mut [Option<&'a str>],
 }
 
-impl<'a> Visitor<'a> for Fields<'_, 'a> {
+impl<'a, F: Fn(&str) -> Option<usize>> Visitor<'a> for Fields<'_, 'a, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,9 +149,9 @@ impl<'a> Visitor<'a> for Fields<'_, 'a> {
     }
 }
 
-struct Name<'f>(&'f dyn Fn(&str) -> Option<usize>);
+struct Name<'f, F>(&'f F);
 
-impl<'a> DeserializeSeed<'a> for Name<'_> {
+impl<'a, F: Fn(&str) -> Option<usize>> DeserializeSeed<'a> for Name<'_, F> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -159,7 +159,7 @@ impl<'a> DeserializeSeed<'a> for Name<'_> {
     }
 }
 
-impl Visitor<'_> for Name<'_> {
+impl<F: Fn(&str) -> Option<usize>> Visitor<'_> for Name<'_, F> {
     type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
