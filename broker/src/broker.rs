@@ -15,7 +15,7 @@ use crate::handlers::TABLE;
 use crate::metadata::{self, ProducerIds, Topics};
 use crate::metrics::Metrics;
 use crate::net::Budget;
-use crate::projector::Projector;
+use crate::projector::{self, Projector};
 
 /// The rooms that handlers work with.
 pub struct Broker {
@@ -43,6 +43,8 @@ pub struct Broker {
 impl Broker {
     /// Opens the data directory and builds everything above it.
     pub fn open(settings: Settings) -> anyhow::Result<Arc<Self>> {
+        // A mistake in the settings is told before anything is touched.
+        let wanted = projector::wanted(&settings)?;
         let settings = Arc::new(settings);
         let metrics = Arc::new(Metrics::new(TABLE.len()));
         let (logs, recovery) = Logs::open(
@@ -57,7 +59,7 @@ impl Broker {
         let topics = Arc::new(Topics::open(Arc::clone(&logs), &settings, recovery)?);
         let groups = Arc::new(Groups::open(Arc::clone(&topics), &settings)?);
         let stopping = watch::Sender::new(false);
-        let projector = Projector::open(&settings, &topics, &groups, stopping.subscribe())?;
+        let projector = Projector::open(wanted, &settings, &topics, &groups, stopping.subscribe())?;
         Ok(Arc::new(Self {
             groups,
             projector,

@@ -21,6 +21,7 @@ mod recovery;
 mod redrive;
 mod runner;
 mod scan;
+mod serving;
 mod settled;
 mod shown;
 mod sink;
@@ -33,6 +34,7 @@ pub use describe::{Building, Description, Lag, State};
 pub use handle::{Handle, Serving};
 pub use order::{Done, Order, OrderError, Redriven, Selection};
 pub use stats::Stats;
+pub use wanted::{Wanted, WantedError, wanted};
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -52,7 +54,6 @@ use definitions::Definitions;
 use recovery::Recovered;
 use runner::{Room, Runner};
 use shown::Shown;
-use wanted::Wanted;
 
 /// All views.
 #[derive(Default)]
@@ -79,14 +80,14 @@ impl std::fmt::Debug for Projector {
 
 impl Projector {
     /// Brings the topics of all views back to their last commits, those of views that are off
-    /// included, and makes ready the views that the settings ask for.
+    /// included, and makes ready the views that are wanted.
     pub fn open(
+        wanted: Vec<Wanted>,
         settings: &Arc<Settings>,
         topics: &Arc<Topics>,
         groups: &Arc<Groups>,
         stopping: watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
-        let wanted = wanted::wanted(settings)?;
         let durable = settings.flush == config::FlushPolicy::Commit;
         let room = Arc::new(Room {
             settings: Arc::clone(settings),
@@ -104,7 +105,10 @@ impl Projector {
         let mut definitions = definitions.context("cannot read the definitions of views")?;
         let asked = wanted.iter().map(|wanted| wanted.view.name.to_owned());
         let known = commits.keys().chain(definitions.keys()).cloned();
-        let names: BTreeSet<String> = known.chain(asked).collect();
+        let all = topics.all();
+        let owners = all.iter().filter_map(|topic| topic.owner());
+        let owners = owners.map(str::to_owned);
+        let names: BTreeSet<String> = known.chain(asked).chain(owners).collect();
         let recover = |name: String| {
             let commits = commits.remove(&name).unwrap_or_default();
             let recovered = recovery::recover(topics, &name, commits);
@@ -149,6 +153,7 @@ impl Projector {
             name: view.name,
             about: view.about,
             source: wanted.options.source.as_str().into(),
+            since: Some(std::time::Instant::now()),
             ..Shown::default()
         };
         let (orders, received) = mpsc::sync_channel(handle::ORDERS);

@@ -177,6 +177,11 @@ impl Topics {
         let too_many = logs.split_off(&topic.partitions);
         self.drop_folders(name, too_many.into_keys())?;
         for log in logs.values() {
+            if topic.owner.is_some() {
+                // Until its projection has cut off what no commit names: compaction would let that
+                // take the place of what one does.
+                log.set_cleanable_end(0);
+            }
             log.set_config(log_config.clone());
         }
         let missing = gaps(&logs, topic.partitions);

@@ -70,7 +70,7 @@ mod tests {
         assert!(Batches::default().finish().is_empty());
         let mut batches = Batches::default();
         for _ in 0..10 {
-            batches.push(1, Some(b"k"), Some(&[7; 100_000]), &[]);
+            batches.push(1, Some(b"k"), Some(&vec![7; 100_000]), &[]);
         }
         assert_eq!(batches.count(), 10);
         let finished = batches.finish();

@@ -16,12 +16,12 @@ use super::definitions::Rebuild;
 use super::describe::Building;
 use super::generation::Generation;
 use super::letters::{self, Sender, Spot};
-use super::runner::{Runner, Trouble, budget, commit};
+use super::runner::{Runner, Trouble};
+use super::serving::{Pending, budget};
 use super::settled::{self, Change, How, Settled, Settlement};
 use super::sink::Written;
 use super::source::{Item, SourceError};
 use super::storm::Storm;
-use super::{crash, publish};
 use crate::partition::now_ms;
 
 /// How long it builds before the serving generation has its turn again.
@@ -29,10 +29,10 @@ const SHARE: Duration = Duration::from_millis(50);
 
 /// See the module.
 pub(super) struct Build {
-    generation: Generation,
+    pub(super) generation: Generation,
     /// Dead letters of this generation that are not in their topic yet.
     letters: Batches,
-    reasons: Vec<Reason>,
+    rejected: Vec<(Spot, Reason)>,
     /// Those that are in it, from generations before.
     known: HashMap<Spot, Reason>,
     settled: Settled,
@@ -54,7 +54,7 @@ impl Runner {
         let moved = match self.advance_build() {
             Ok(moved) => moved,
             Err(reason) => {
-                self.abandon(reason);
+                self.abandon(&reason);
                 false
             }
         };
@@ -107,6 +107,9 @@ impl Runner {
         let Some(topic) = self.room.topics.get(&self.wanted.options.source) else {
             return Ok(false);
         };
+        if topic.partitions().iter().all(|it| it.high_watermark() == 0) {
+            return Ok(false);
+        }
         let loss = self.lost.clone().or_else(|| serving.missing_history());
         let view = self.wanted.view;
         let (options, durable) = (&self.wanted.options, self.room.durable());
@@ -138,7 +141,7 @@ impl Runner {
         self.building = Some(Build {
             generation,
             letters: Batches::default(),
-            reasons: Vec::new(),
+            rejected: Vec::new(),
             known,
             settled,
             changes: Vec::new(),
@@ -185,7 +188,7 @@ impl Runner {
     }
 
     /// Gives the new generation up; the old one goes on serving.
-    fn abandon(&mut self, reason: String) {
+    fn abandon(&mut self, reason: &str) {
         warn!(
             view = self.name(),
             reason, "gave a new generation of a view up"
@@ -203,7 +206,7 @@ impl Runner {
 
     /// One commit that turns what readers see into the new generation.
     fn promote(&mut self) -> Result<(), Trouble> {
-        let (Some(mut build), Some(serving)) = (self.building.take(), &self.serving) else {
+        let (Some(build), Some(serving)) = (&mut self.building, &self.serving) else {
             return Ok(());
         };
         let table = serving.engine.table();
@@ -211,51 +214,44 @@ impl Runner {
         for key in &serving.strays {
             rows.push(now_ms(), Some(key), None, &[]);
         }
-        let strays = serving.strays.len() as i64;
         let engine = &build.generation.engine;
         engine.difference(&*table, &mut |key, value, timestamp| {
             rows.push(timestamp, Some(key), value, &[]);
         });
-        let changed = rows.count();
+        let (view, generation) = (self.wanted.view.name, build.generation.number);
+        info!(
+            view,
+            generation,
+            changes = rows.count(),
+            "promoting a new generation of a view"
+        );
         let written = Written {
             rows: rows.finish(),
             letters: build.letters.finish(),
             settled: settled::records(&build.changes, &build.generation.topic_id).finish(),
         };
-        let view = self.wanted.view.name;
-        let record = |outputs| build.generation.record(view, outputs);
-        match commit(&self.room, &mut self.outputs, &written, record) {
-            Err(error) => {
-                self.building = Some(build);
-                Err(self.not_committed(error))
-            }
-            Ok((first, record)) => {
-                let generation = &mut build.generation;
-                generation.engine.take_place(&*table, first + strays);
-                generation.sequence = record.sequence;
-                info!(
-                    view,
-                    generation = generation.number,
-                    changed,
-                    "promoted a new generation"
-                );
-                self.take_over(build);
-                publish::committed(self, record);
-                crash::passage(7);
-                Ok(())
-            }
-        }
+        self.pending = Some(Pending {
+            written,
+            settled: build.changes.clone(),
+            rejected: build.rejected.clone(),
+            promotes: true,
+        });
+        self.finish_commit()
     }
 
-    fn take_over(&mut self, build: Build) {
-        for reason in &build.reasons {
-            self.handle.stats().letter(*reason);
-        }
-        self.settled = build.settled;
-        for change in build.changes {
-            self.settled.apply(change);
-        }
+    /// The new generation is what readers see.
+    pub(super) fn take_over(&mut self, first: i64, sequence: u64) {
+        let (Some(mut build), Some(serving)) = (self.building.take(), &self.serving) else {
+            return;
+        };
+        let first = first + serving.strays.len() as i64;
+        let generation = &mut build.generation;
+        generation
+            .engine
+            .take_place(&*serving.engine.table(), first);
+        generation.sequence = sequence;
         self.serving = Some(build.generation);
+        self.settled = build.settled;
         self.loss = build.loss;
         self.lost = None;
         self.broken = None;
@@ -296,7 +292,7 @@ impl Build {
                 generation: number,
             },
             letters: &mut self.letters,
-            reasons: &mut self.reasons,
+            rejected: &mut self.rejected,
             known: &self.known,
             settled: &self.settled,
             changes: &mut self.changes,
@@ -350,7 +346,7 @@ impl Build {
 struct Judge<'a> {
     sender: Sender,
     letters: &'a mut Batches,
-    reasons: &'a mut Vec<Reason>,
+    rejected: &'a mut Vec<(Spot, Reason)>,
     known: &'a HashMap<Spot, Reason>,
     settled: &'a Settled,
     changes: &'a mut Vec<Change>,
@@ -381,7 +377,7 @@ impl Judge<'_> {
                     return false;
                 }
                 letters::push(self.letters, &self.sender, input, record, rejection);
-                self.reasons.push(rejection.reason);
+                self.rejected.push((spot, rejection.reason));
                 true
             }
             (_, Some(reason)) if !was_settled => {

@@ -19,7 +19,8 @@ const CONFIGS: &[(&str, &str)] = &[("cleanup.policy", "compact"), ("segment.byte
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
     /// Hash of the definition that the serving generation follows.
-    pub definition: String,
+    #[serde(rename = "definition")]
+    pub hash: String,
     /// Its options.
     pub options: KeptOptions,
     /// Number of the serving generation.

@@ -68,6 +68,8 @@ pub struct Output {
     partition: Option<Arc<Partition>>,
     committed: End,
     hidden: Option<End>,
+    /// Batches of the commit under way that are in the log.
+    appended: usize,
 }
 
 /// Why nothing could be written.
@@ -105,15 +107,14 @@ impl Output {
             next,
             last: base.map(|header| header.base_offset).zip(crc),
         };
-        let output = Self {
+        Self {
             view,
             kind,
             partition,
             committed,
             hidden: None,
-        };
-        output.protect();
-        output
+            appended: 0,
+        }
     }
 
     /// The partition, once it was made.
@@ -153,15 +154,18 @@ impl Output {
         Ok(partition)
     }
 
-    /// Appends above the high watermark; returns the offset of the first record.
+    /// Appends the batches of a commit above the high watermark; returns the offset of the first
+    /// record. After an error it may be called again with the same batches, and goes on with those
+    /// that are missing.
     pub fn append(&mut self, topics: &Topics, batches: &[Bytes]) -> Result<i64, OutputError> {
-        let first = self.hidden.unwrap_or(self.committed).next;
+        let first = self.committed.next;
         if batches.is_empty() {
             return Ok(first);
         }
         let partition = self.make(topics)?;
-        for batch in batches {
+        for batch in &batches[self.appended.min(batches.len())..] {
             let appended = partition.append_hidden(batch)?;
+            self.appended += 1;
             let next = appended.last_offset + 1;
             // Read back: the topic's configs may have changed the batch on its way.
             let header = last_batch(&partition, next).ok_or_else(|| {
@@ -197,6 +201,7 @@ impl Output {
     pub fn reveal(&mut self) {
         if let (Some(partition), Some(hidden)) = (&self.partition, self.hidden.take()) {
             self.committed = hidden;
+            self.appended = 0;
             partition.reveal(hidden.next);
             self.protect();
         }
@@ -210,14 +215,14 @@ impl Output {
         if partition.log.end_offset() > self.committed.next {
             partition.cut(self.committed.next)?;
         }
-        self.hidden = None;
+        (self.hidden, self.appended) = (None, 0);
         Ok(())
     }
 
     /// Keeps the cleaner from the last committed batch: its checksum proves the commit.
     fn protect(&self) {
         if let (Some(partition), Some((base_offset, _))) = (&self.partition, self.committed.last) {
-            let _ = (partition, base_offset);
+            partition.log.set_cleanable_end(base_offset);
         }
     }
 }

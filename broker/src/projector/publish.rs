@@ -7,15 +7,18 @@ use projection::{Commit, Counts};
 use super::runner::Runner;
 use super::shown::{Position, Shown};
 
-/// One more commit is visible.
-pub fn committed(runner: &mut Runner, commit: Commit) {
-    let before = runner.commit.replace(commit);
-    observe_latency(runner, before.as_ref());
+/// One more commit is visible; `before` is the one that was so far.
+pub fn committed(runner: &Runner, before: Option<&Commit>) {
+    observe_latency(runner, before);
     let counts = before.map_or_else(Counts::default, |commit| commit.counts);
     if let Some(commit) = &runner.commit {
         runner.handle.stats().committed(counts, commit.counts);
     }
-    show(runner, |_| ());
+    show(runner, |shown| {
+        if shown.is_fresh() {
+            shown.caught_up = Some(Instant::now());
+        }
+    });
     runner.handle.tell();
 }
 

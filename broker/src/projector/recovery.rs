@@ -139,6 +139,9 @@ fn cut_all(topics: &Topics, view: &str, positions: &[OutputPosition]) {
         let position = positions.iter().find(|position| position.topic == name);
         let next = position.map_or(0, |position| position.next);
         partition.hide_from(next);
+        if let Some(last) = last_batch(&partition, next) {
+            partition.log.set_cleanable_end(last.base_offset);
+        }
         let end = partition.log.end_offset();
         if end <= next {
             continue;

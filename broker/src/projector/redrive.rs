@@ -33,6 +33,9 @@ impl Runner {
         if let Some(reason) = self.failed.as_ref().or(self.lost.as_ref()) {
             return refused(reason);
         }
+        if self.pending.is_some() {
+            return Err(OrderError::Unavailable("a commit is under way".to_owned()));
+        }
         if self.building.is_some() {
             return refused("a new generation is being built, which will judge all records again");
         }
@@ -94,7 +97,7 @@ impl Runner {
             return Err(OrderError::Unavailable(reason));
         }
         if !changes.is_empty() {
-            let committed = self.commit(Batches::default(), changes);
+            let committed = self.commit(Batches::default(), Vec::new(), changes);
             committed.map_err(unavailable)?;
         }
         redriven.redriven += now.redriven;

@@ -1,32 +1,29 @@
 //! The thread of one view: orders, records, commits, and sleep until there are more.
 use std::any::Any;
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use config::Settings;
-use projection::{Commit, Outcome, Reason};
+use projection::{Commit, Reason};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::batches::Batches;
 use super::build::Build;
 use super::commits::Commits;
 use super::definitions::{Definition, Definitions};
 use super::describe::State;
 use super::generation::Generation;
 use super::handle::{Ask, Handle};
-use super::letters::{self, Sender, Spot};
 use super::mirror::Mirror;
+use super::publish;
 use super::recovery::Recovered;
-use super::settled::{self, Settled};
-use super::sink::{Outputs, Sink, SinkError, Written};
-use super::source::{Budget, Item, SourceError};
+use super::serving::Pending;
+use super::settled::Settled;
+use super::sink::Outputs;
 use super::storm::Storm;
 use super::wanted::Wanted;
-use super::{crash, publish};
 use crate::coordinator::Groups;
 use crate::metadata::{Topic, Topics};
 use crate::partition::{Bell, Partition};
@@ -97,7 +94,9 @@ pub(super) struct Runner {
     pub(super) serving: Option<Generation>,
     /// The generation that is to take its place.
     pub(super) building: Option<Build>,
-    /// Why there is none although there should be.
+    /// The commit that is under way.
+    pub(super) pending: Option<Pending>,
+    /// Why no generation is built although one should be.
     pub(super) build_refused: Option<String>,
     /// What the serving generation lacks because the user accepted that.
     pub(super) loss: Option<String>,
@@ -125,6 +124,7 @@ impl Runner {
     ) -> Self {
         let outputs = Outputs::new(&room.topics, wanted.view.name, recovered.commit.as_ref());
         let engine = (wanted.view.engine)(wanted.options.clone());
+        handle.show(|shown| shown.definition = engine.definition_hash().into());
         Self {
             mirror: Mirror::new(wanted.view.name),
             room,
@@ -138,6 +138,7 @@ impl Runner {
             settled: Settled::default(),
             serving: None,
             building: None,
+            pending: None,
             build_refused: None,
             loss: None,
             wanted_hash: engine.definition_hash().to_owned(),
@@ -159,6 +160,7 @@ impl Runner {
                 // What the engine holds is not to be trusted any more; the logs are.
                 self.serving = None;
                 self.building = None;
+                self.pending = None;
                 self.failed = Some(format!("it panicked: {}", message(&*panic)));
             }
         }
@@ -271,6 +273,7 @@ impl Runner {
                 return Ok(false);
             }
         }
+        self.finish_commit()?;
         self.settle_definition()?;
         let served = self.serve()?;
         Ok(self.build()? || served)
@@ -285,7 +288,8 @@ impl Runner {
             return Ok(());
         }
         let mut definition = self.definition.clone();
-        definition.definition = serving.engine.definition_hash().to_owned();
+        let hash = serving.engine.definition_hash();
+        hash.clone_into(&mut definition.hash);
         definition.options = (&serving.options).into();
         definition.generation = serving.number;
         definition.rebuild = None;
@@ -307,6 +311,7 @@ impl Runner {
         if partitions.iter().all(|it| it.high_watermark() == 0) {
             return Ok(false);
         }
+        self.cut()?;
         let view = self.wanted.view;
         let durable = self.room.durable();
         let generation = Generation::fresh(1, view, &self.wanted.options, topic, durable);
@@ -333,6 +338,12 @@ impl Runner {
         Ok(())
     }
 
+    /// Takes back what stands above the last commit.
+    fn cut(&mut self) -> Result<(), Trouble> {
+        let cut = self.outputs.cut();
+        cut.map_err(|error| Trouble::Again(error.to_string()))
+    }
+
     /// The generation that made the last commit, read back.
     fn open(&mut self) -> Result<(), Trouble> {
         let Some(commit) = &self.commit else {
@@ -343,9 +354,10 @@ impl Runner {
         let failed = |error: super::scan::ScanError| {
             Trouble::Failed(format!("the view cannot be read back: {error}"))
         };
-        self.outputs
-            .cut()
-            .map_err(|error| Trouble::Again(error.to_string()))?;
+        self.cut()?;
+        let Some(commit) = &self.commit else {
+            return Ok(());
+        };
         let choices = [
             self.wanted.options.clone(),
             self.definition.options.clone().into(),
@@ -384,165 +396,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Takes in what the source has, up to the limits of one commit.
-    fn serve(&mut self) -> Result<bool, Trouble> {
-        let Some(serving) = &mut self.serving else {
-            return Ok(false);
-        };
-        if self.lost.is_some() || !serving.is_live() || self.over_limit().is_some() {
-            return Ok(false);
-        }
-        let Some(serving) = &mut self.serving else {
-            return Ok(false);
-        };
-        serving.take_in_partitions();
-        let Some(source) = &mut serving.source else {
-            return Ok(false);
-        };
-        if self.room.topics.by_id(source.topic.id).is_none() {
-            return Err(Trouble::Lost(format!("{} was deleted", serving.topic)));
-        }
-        if !source.has_more()
-            && let Some((partition, last)) = source.unflushed()
-        {
-            let flushed = partition.durable_blocking(last, &self.room.stopping);
-            flushed.map_err(|error| Trouble::Again(format!("{}: {error}", serving.topic)))?;
-        }
-        let taken = self.take();
-        let Taken {
-            letters,
-            rejected,
-            moved,
-            end,
-        } = taken;
-        if moved {
-            self.commit(letters, Vec::new())?;
-            for (_, reason) in &rejected {
-                self.handle.stats().letter(*reason);
-            }
-            self.letters_written(&rejected);
-            if self.storm.is_raging() {
-                let reason = self.storm.reason();
-                self.pause(reason)?;
-            }
-        } else {
-            publish::caught_up(self);
-        }
-        end?;
-        Ok(moved)
-    }
-
-    fn take(&mut self) -> Taken {
-        let (serving, storm) = (self.serving.as_mut(), &mut self.storm);
-        let mut taken = Taken::default();
-        let Some(serving) = serving else {
-            return taken;
-        };
-        let sender = Sender {
-            view: self.wanted.view.name,
-            topic: Arc::clone(&serving.topic),
-            topic_id: serving.topic_id.clone(),
-            generation: serving.number,
-        };
-        let (engine, source) = (&mut serving.engine, serving.source.as_mut());
-        let Some(source) = source else {
-            return taken;
-        };
-        let mut budget = budget(&self.room.settings);
-        let started = Instant::now();
-        let (letters, rejected, moved) =
-            (&mut taken.letters, &mut taken.rejected, &mut taken.moved);
-        let end = source.read(None, &mut budget, |item| {
-            *moved = true;
-            let (input, record) = match item {
-                Item::Skip(partition, next) => {
-                    engine.skip_to(partition, next);
-                    return ControlFlow::Continue(());
-                }
-                Item::Record(input, record) => (input, record),
-            };
-            let outcome = engine.step(&input);
-            if let Outcome::Rejected(rejection) = &outcome {
-                letters::push(letters, &sender, &input, record, rejection);
-                rejected.push(((input.partition, input.offset), rejection.reason));
-            }
-            if storm.note(matches!(outcome, Outcome::Rejected(_))) {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        });
-        if taken.moved {
-            self.handle.stats().apply.observe(started.elapsed());
-        }
-        taken.end = end.map_err(|error| match error {
-            SourceError::Lost(reason) => Trouble::Lost(reason),
-            SourceError::Corrupt { .. } => Trouble::Failed(error.to_string()),
-            SourceError::Read { .. } => Trouble::Again(error.to_string()),
-        });
-        taken
-    }
-
-    /// Commits what the engine has changed since the last commit.
-    pub(super) fn commit(
-        &mut self,
-        mut letters: Batches,
-        settled: Vec<settled::Change>,
-    ) -> Result<(), Trouble> {
-        let Some(serving) = &mut self.serving else {
-            return Ok(());
-        };
-        let mut rows = Batches::default();
-        serving
-            .engine
-            .changes(&mut |key, value, timestamp| rows.push(timestamp, Some(key), value, &[]));
-        let written = Written {
-            rows: rows.finish(),
-            letters: letters.finish(),
-            settled: settled::records(&settled, &serving.topic_id).finish(),
-        };
-        let view = self.wanted.view.name;
-        let record = |outputs| serving.record(view, outputs);
-        let committed = commit(&self.room, &mut self.outputs, &written, record);
-        match committed {
-            Ok((first, record)) => {
-                serving.engine.commit(first);
-                serving.sequence = record.sequence;
-                for change in settled {
-                    self.settled.apply(change);
-                }
-                publish::committed(self, record);
-                crash::passage(7);
-                self.mirror
-                    .write_now_and_then(&self.room.groups, self.commit.as_ref());
-                Ok(())
-            }
-            Err(error) => {
-                serving.rollback();
-                self.storm.calm();
-                Err(self.not_committed(error))
-            }
-        }
-    }
-
-    pub(super) fn not_committed(&mut self, error: SinkError) -> Trouble {
-        match error {
-            _ if self.is_stopping() => Trouble::Stopping,
-            SinkError::Stopping => Trouble::Stopping,
-            SinkError::Unknown(reason) => {
-                self.unknown = true;
-                Trouble::Failed(reason)
-            }
-            SinkError::Again(reason) => {
-                if let Err(error) = self.outputs.cut() {
-                    error!(view = self.name(), %error, "cannot cut off what was not committed");
-                }
-                Trouble::Again(reason)
-            }
-        }
-    }
-
     /// Why the view stops for want of memory, if it does.
-    fn over_limit(&self) -> Option<String> {
+    pub(super) fn over_limit(&self) -> Option<String> {
         let limit = self.room.settings.projection_memory_max_bytes;
         let used = self.serving.as_ref()?.engine.memory_bytes();
         (used as u64 > limit as u64).then(|| {
@@ -576,61 +431,6 @@ impl Runner {
         let limit = || self.over_limit().map(State::Paused);
         failed.or_else(lost).or_else(paused).or_else(limit)
     }
-}
-
-/// What was taken in and is not committed yet.
-struct Taken {
-    letters: Batches,
-    rejected: Vec<(Spot, Reason)>,
-    moved: bool,
-    end: Result<(), Trouble>,
-}
-
-impl Default for Taken {
-    fn default() -> Self {
-        Self {
-            letters: Batches::default(),
-            rejected: Vec::new(),
-            moved: false,
-            end: Ok(()),
-        }
-    }
-}
-
-/// What one commit may take.
-pub(super) fn budget(settings: &Settings) -> Budget {
-    let time = Duration::from_millis(settings.projection_commit_max_ms.unsigned_abs());
-    Budget {
-        records: settings.projection_commit_max_records as usize,
-        bytes: settings.projection_commit_max_bytes as usize,
-        until: Instant::now() + time,
-    }
-}
-
-/// Goes through the steps of a commit; gives the offset of the first row, and the record.
-pub(super) fn commit(
-    room: &Room,
-    outputs: &mut Outputs,
-    written: &Written,
-    record: impl FnOnce(Vec<projection::OutputPosition>) -> Commit,
-) -> Result<(i64, Commit), SinkError> {
-    // An earlier attempt may have failed to.
-    outputs
-        .cut()
-        .map_err(|error| SinkError::Again(error.to_string()))?;
-    let sink = Sink {
-        topics: &room.topics,
-        commits: &room.commits,
-        durable: room.durable(),
-        stopping: &room.stopping,
-    };
-    let mut made = None;
-    let first = sink.commit(outputs, written, |positions| {
-        let commit = record(positions);
-        made = Some(commit.clone());
-        commit
-    })?;
-    Ok((first, made.expect("a commit is made of its record")))
 }
 
 /// What a panic said.

@@ -54,6 +54,8 @@ pub struct Shown {
     pub counts: Counts,
     /// Bytes of memory.
     pub memory_bytes: u64,
+    /// When the process began to look.
+    pub since: Option<Instant>,
     /// When it was last up to date; never yet, while the first generation is being built.
     pub caught_up: Option<Instant>,
     /// The generation that is being built beside.
@@ -149,6 +151,19 @@ impl Shown {
         partitions.iter().map(lag).collect()
     }
 
+    /// Whether all that is not in the view came just now.
+    pub fn is_fresh(&self) -> bool {
+        let Some(topic) = &self.topic else {
+            return false;
+        };
+        let young = |lag: &Lag| {
+            let partition = topic.partition(lag.partition);
+            let at = partition.and_then(|it| it.appended_at(lag.next));
+            lag.records == 0 || at.is_some_and(|at| at.elapsed() < LATELY)
+        };
+        self.lags().iter().all(young)
+    }
+
     /// How long the oldest record that is not in the view waits already, seconds.
     pub fn lag_seconds(&self) -> f64 {
         let Some(topic) = &self.topic else {
@@ -157,9 +172,9 @@ impl Shown {
         let behind = self.lags().into_iter().filter(|lag| lag.records > 0);
         let since = behind.filter_map(|lag| {
             let at = topic.partition(lag.partition)?.appended_at(lag.next);
-            // What came before the start of the process waits at least since the view was up to
-            // date the last time.
-            at.or(self.caught_up)
+            // What came before the start of the process waits at least since then, or since the
+            // view was up to date.
+            at.or(self.caught_up).or(self.since)
         });
         let oldest = since.min();
         oldest.map_or(0.0, |at| at.elapsed().as_secs_f64())

@@ -53,16 +53,16 @@ fn what_no_commit_names_is_cut_off() {
         stage.partition(topic, 0).append_hidden(&batch()).unwrap();
     }
     // A topic that the crashed commit was the first to need.
-    let state = "__projection_state.user_activity";
+    let settled = "__projection_state.user_activity";
     let topics = &stage.open().topics;
-    let topic = topics.owned(state, 1, &[], VIEW).unwrap();
+    let topic = topics.owned(settled, 1, &[], VIEW).unwrap();
     topic.partition(0).unwrap().append_hidden(&batch()).unwrap();
     stage.crash();
     stage.recover();
     for (topic, next) in [
         (VIEW, before.1.len() as i64),
         ("user_activity.dlq", 1),
-        (state, 0),
+        (settled, 0),
     ] {
         let partition = stage.partition(topic, 0);
         let ends = (partition.high_watermark(), partition.log.end_offset());

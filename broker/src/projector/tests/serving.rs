@@ -22,7 +22,7 @@ fn nothing_is_made_before_the_first_record() {
     for topic in [VIEW, "__projection_commits", "__projections"] {
         assert!(names(&stage).iter().any(|it| it == topic), "{topic}");
     }
-    assert!(!names(&stage).iter().any(|it| it.ends_with(".dlq")));
+    assert!(!names(&stage).iter().any(|it| it.contains("dlq")));
 }
 
 #[test]
@@ -142,4 +142,74 @@ fn orders_that_make_no_sense_are_refused() {
         matches!(refused, Err(OrderError::Conflict(_))),
         "{refused:?}"
     );
+}
+
+#[test]
+fn a_commit_that_fails_half_way_is_made_later_and_once() {
+    let stage = Stage::new(&[("projections", VIEW)]);
+    stage.create("events", 1);
+    // Somebody else's topic stands where the dead letters go; the rows are appended by then.
+    stage.create("user_activity.dlq", 1);
+    stage.produce("events", 0, &[event("a", "u", 7), "{".to_owned()]);
+    let stuck = stage.wait(VIEW, "stuck", |now| now.reason.is_some());
+    let reason = stuck.reason.unwrap();
+    assert!(reason.contains("user_activity.dlq"), "{reason}");
+    stage.produce("events", 0, &[event("b", "u", 8)]);
+    assert_eq!(stage.read(VIEW), [], "nothing of it is to be seen");
+    assert!(stage.view(VIEW).serving().is_none());
+    stage.delete("user_activity.dlq");
+    let now = stage.settle(VIEW);
+    assert_eq!((now.counts.applied, now.counts.dead), (2, 1));
+    assert_eq!(stage.read(VIEW).len(), 2);
+    assert_eq!(stage.read("user_activity.dlq").len(), 1);
+    assert_eq!(now.reason, None);
+}
+
+#[test]
+fn a_view_that_needs_too_much_memory_pauses_until_it_may_have_it() {
+    let small = ("projection-memory-max-bytes", "1048576");
+    let mut stage = Stage::new(&[("projections", "user_activity,daily_revenue"), small]);
+    stage.create("events", 1);
+    let many = |from: i64| -> Vec<String> {
+        let user = |id| event(&format!("e{id}"), &format!("user-{id}"), 1_700_000_000_000);
+        (from..from + 5_000).map(user).collect()
+    };
+    for batch in 0..8 {
+        stage.produce("events", 0, &many(batch * 5_000));
+    }
+    let now = stage.wait(VIEW, "paused", |now| matches!(now.state, State::Paused(_)));
+    let reason = now.reason.unwrap();
+    assert!(reason.starts_with("STATE_LIMIT"), "{reason}");
+    assert!(now.rows < 40_000);
+    stage.shut();
+    stage.start(&[("projections", VIEW)]);
+    let now = stage.settle(VIEW);
+    assert_eq!((now.rows, now.counts.applied), (40_000, 40_000));
+}
+
+#[test]
+fn a_damaged_batch_stops_a_view_at_its_place() {
+    let mut stage = Stage::new(&[("projections", VIEW)]);
+    stage.create("events", 1);
+    stage.produce("events", 0, &events(0..10));
+    stage.settle(VIEW);
+    stage.shut();
+    let log = stage.path().join("events-0/00000000000000000000.log");
+    let first_batch = std::fs::read(&log).unwrap().len();
+    stage.start(&[("projections", "")]);
+    stage.produce("events", 0, &events(10..20));
+    stage.shut();
+    let whole = std::fs::read(&log).unwrap();
+    let mut bad = whole.clone();
+    bad[first_batch + 100] ^= 1;
+    std::fs::write(&log, &bad).unwrap();
+    stage.start(&[("projections", VIEW)]);
+    let now = stage.wait(VIEW, "failed", |now| matches!(now.state, State::Failed(_)));
+    let reason = now.reason.unwrap();
+    assert!(reason.contains("events-0 at offset 10"), "{reason}");
+    assert_eq!(now.counts.input, 10, "what was good is kept");
+    stage.shut();
+    std::fs::write(&log, whole).unwrap();
+    stage.start(&[("projections", VIEW)]);
+    assert_eq!(stage.settle(VIEW).counts.input, 20);
 }

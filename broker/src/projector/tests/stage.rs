@@ -74,7 +74,10 @@ impl Stage {
         let topics = Arc::new(Topics::open(Arc::clone(&logs), &settings, recovery).unwrap());
         let groups = Arc::new(Groups::open(Arc::clone(&topics), &settings).unwrap());
         let stop = watch::Sender::new(false);
-        let projector = Projector::open(&settings, &topics, &groups, stop.subscribe()).unwrap();
+        let projector = {
+            let wanted = crate::projector::wanted(&settings).unwrap();
+            Projector::open(wanted, &settings, &topics, &groups, stop.subscribe()).unwrap()
+        };
         self.open = Some(Open {
             logs,
             topics,
@@ -82,6 +85,10 @@ impl Stage {
             projector,
             stop,
         });
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub fn open(&self) -> &Open {
@@ -199,8 +206,8 @@ impl Stage {
 
     /// The newest value of a key in a topic.
     pub fn last(&self, topic: &str, key: &str) -> Option<String> {
-        let of_key = self.read(topic).into_iter().filter(|(it, ..)| it == key);
-        of_key.last()?.1
+        let mut newest_first = self.read(topic).into_iter().rev();
+        newest_first.find(|(it, ..)| it == key)?.1
     }
 }
 
