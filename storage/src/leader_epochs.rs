@@ -15,11 +15,12 @@ struct Entry {
 }
 
 /// The epochs of one log, rising in epoch and in start offset.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LeaderEpochs {
     path: PathBuf,
     entries: Vec<Entry>,
-    dirty: bool,
+    /// What the checkpoint says; `None` if that is not known.
+    on_disk: Option<Vec<Entry>>,
 }
 
 impl LeaderEpochs {
@@ -27,32 +28,33 @@ impl LeaderEpochs {
     pub(crate) fn empty(dir: &Path) -> Self {
         Self {
             path: dir.join(FILE),
-            ..Self::default()
+            entries: Vec::new(),
+            on_disk: Some(Vec::new()),
         }
     }
 
     /// Reads the checkpoint. A damaged one is as none: the batches above the recovery point tell.
     pub(crate) fn load(files: &Files, dir: &Path) -> Result<Self, StorageError> {
         let mut epochs = Self::empty(dir);
+        let mut whole = true;
         match checkpoint::read_lines(files, &epochs.path)? {
             Checkpoint::Absent => {}
-            Checkpoint::Damaged => epochs.warn_damaged(),
+            Checkpoint::Damaged => whole = false,
             Checkpoint::Entries(lines) => {
                 for line in lines {
-                    let Some((epoch, start_offset)) = parse(&line) else {
-                        epochs.warn_damaged();
-                        continue;
-                    };
-                    epochs.assign(epoch, start_offset);
+                    match parse(&line) {
+                        Some((epoch, start_offset)) => epochs.assign(epoch, start_offset),
+                        None => whole = false,
+                    }
                 }
             }
         }
-        epochs.dirty = false;
+        if !whole {
+            tracing::warn!(path = %epochs.path.display(),
+                "the leader epochs cannot be read in full");
+        }
+        epochs.on_disk = whole.then(|| epochs.entries.clone());
         Ok(epochs)
-    }
-
-    fn warn_damaged(&self) {
-        tracing::warn!(path = %self.path.display(), "the leader epochs cannot be read in full");
     }
 
     /// Notes the epoch of the batch at `start_offset`.
@@ -72,7 +74,6 @@ impl LeaderEpochs {
                 epoch,
                 start_offset,
             });
-            self.dirty = true;
         }
     }
 
@@ -104,9 +105,7 @@ impl LeaderEpochs {
 
     /// Forgets epochs that begin at or after `offset`.
     pub(crate) fn truncate(&mut self, offset: i64) {
-        let before = self.entries.len();
         self.entries.retain(|entry| entry.start_offset < offset);
-        self.dirty |= self.entries.len() != before;
     }
 
     /// Forgets epochs that end at or before the log start offset `offset`.
@@ -114,27 +113,29 @@ impl LeaderEpochs {
         let above = self.entries.partition_point(|e| e.start_offset <= offset);
         if above > 1 {
             self.entries.drain(..above - 1);
-            self.dirty = true;
         }
         if let Some(first) = self.entries.first_mut()
             && first.start_offset < offset
         {
             first.start_offset = offset;
-            self.dirty = true;
         }
     }
 
     /// What has to be written, if anything: see [`Unwritten::write`].
     pub(crate) fn take_unwritten(&mut self) -> Option<Unwritten> {
-        std::mem::take(&mut self.dirty).then(|| Unwritten {
+        if self.on_disk.as_ref() == Some(&self.entries) {
+            return None;
+        }
+        self.on_disk = Some(self.entries.clone());
+        Some(Unwritten {
             path: self.path.clone(),
             entries: self.entries.clone(),
         })
     }
 
     /// Notes that writing failed and is to be tried again.
-    pub(crate) fn set_dirty(&mut self) {
-        self.dirty = true;
+    pub(crate) fn set_unwritten(&mut self) {
+        self.on_disk = None;
     }
 }
 

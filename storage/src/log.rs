@@ -188,7 +188,7 @@ impl Log {
             end: AtomicI64::new(recovered.end),
             flushed: AtomicI64::new(recovered.end),
             visible: AtomicI64::new(visible::EVERYTHING),
-            recovery_point: AtomicI64::new(recovered.end),
+            recovery_point: AtomicI64::new(recovered.recovery_point),
             unflushed_since_ms: AtomicI64::new(0),
             poisoned: AtomicBool::new(false),
             closed: AtomicBool::new(false),

@@ -1,22 +1,26 @@
 //! Opening the folder of one partition: what was closed in order is trusted; after a crash, what
 //! lies above the recovery point is checked batch by batch.
+use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
-use protocol::record::verify;
-
 use crate::StorageError;
-use crate::batches::{self, Found, Walk};
 use crate::cleaner::swap;
-use crate::disk::Access;
+use crate::disk::{self, Access, DiskFile};
 use crate::error::failed;
 use crate::files::{self, Files};
 use crate::indexes::Indexes;
 use crate::leader_epochs::LeaderEpochs;
 use crate::mapping::Mapping;
-use crate::producer_snapshot;
-use crate::producer_state::{Marker, Producers};
+use crate::producer_state::Producers;
 use crate::segment::{Segment, file_name};
+use scan::{Scan, keep_copy};
+
+pub(crate) mod producers;
+mod scan;
+
+/// How much of a file is written again at once.
+const BLOCK: usize = 64 * 1024;
 
 /// What is known of a log before its folder is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +50,8 @@ pub(crate) struct Recovered {
     pub(crate) start: i64,
     /// Log end offset.
     pub(crate) end: i64,
+    /// Everything below needs no look at the next start.
+    pub(crate) recovery_point: i64,
     /// Batches whose checksum was verified.
     pub(crate) scanned_batches: u64,
     /// Bytes cut off, apart from zeros.
@@ -62,6 +68,7 @@ impl Recovered {
             epochs: LeaderEpochs::empty(dir),
             start: 0,
             end: 0,
+            recovery_point: 0,
             scanned_batches: 0,
             truncated_bytes: 0,
         }
@@ -142,8 +149,16 @@ impl Opening<'_> {
             .partition_point(|&base_offset| base_offset < recovery_point)
             .saturating_sub(1);
         for &base_offset in &bases[..first.min(bases.len())] {
-            self.push(Segment::existing(self.files, self.dir, base_offset)?);
+            let segment = Segment::existing(self.files, self.dir, base_offset)?;
+            if self.known.recovery_point.is_none() {
+                // They are vouched for from now on, and may be in the page cache only.
+                self.files.sync_file(&segment.log_path())?;
+                self.names_dirty = true;
+            }
+            self.push(segment);
         }
+        // What was not vouched for may be of records that are gone: the batches tell.
+        self.recovered.epochs.truncate(recovery_point);
         for (i, &base_offset) in bases.iter().enumerate().skip(first) {
             let gap = i > first && base_offset != self.recovered.end;
             if gap && base_offset > recovery_point {
@@ -176,13 +191,7 @@ impl Opening<'_> {
         let mapping =
             Mapping::readable(file.as_ref(), length as usize).map_err(failed("map", &path))?;
         let bytes = mapping.bytes();
-        let mut scan = Scan {
-            bytes,
-            position: 0,
-            next_offset: base_offset,
-            recovery_point,
-            batches: 0,
-        };
+        let mut scan = Scan::new(bytes, base_offset, recovery_point);
         let mut indexes = Indexes::default();
         while let Some(found) = scan.next_good() {
             let header = &found.header;
@@ -203,7 +212,14 @@ impl Opening<'_> {
             self.recovered.truncated_bytes += keep_copy(self.files, &path, bytes, end)?;
             file.set_length(end as u64).map_err(failed("cut", &path))?;
         }
-        // What a crash of the process left in the page cache only is promised from now on.
+        // What a crash of the process left in the page cache only is promised from now on. If a sync
+        // failed before that crash, the system takes those pages for clean: only what is written
+        // again is sure to get to the disk.
+        if let Some(from) = scan.first_verified
+            && from < end
+        {
+            write_again(file.as_ref(), &bytes[from..end], from).map_err(failed("write", &path))?;
+        }
         file.sync_all().map_err(failed("sync", &path))?;
         drop(mapping);
         let segment = Segment::existing(self.files, self.dir, base_offset)?;
@@ -244,129 +260,41 @@ impl Opening<'_> {
         if self.recovered.segments.is_empty() {
             self.push(Segment::new(self.files, self.dir, self.recovered.end));
         }
-        if self.names_dirty {
-            self.files.sync_dir(self.dir)?;
-        }
         let mut recovered = self.recovered;
         let first = recovered.segments[0].base_offset();
         recovered.start = self.known.start.max(first);
         recovered.epochs.truncate(recovered.end);
-        let restored = producers(self.files, self.dir, &recovered.segments, recovered.end)?;
+        let (segments, end) = (&recovered.segments, recovered.end);
+        let restored = producers::restore(self.files, self.dir, segments, end)?;
         recovered.producers = restored.producers;
         recovered.snapshot_offset = restored.snapshot_offset;
+        if self.names_dirty || restored.removed {
+            self.files.sync_dir(self.dir)?;
+        }
+        // Below the recovery point, which is written next, no batch is asked for its epoch again.
+        recovered.recovery_point = recovered.end;
+        if let Some(epochs) = recovered.epochs.take_unwritten()
+            && let Err(error) = epochs.write(self.files)
+        {
+            if error.source.kind() != io::ErrorKind::StorageFull {
+                return Err(error);
+            }
+            recovered.epochs.set_unwritten();
+            recovered.recovery_point = recovered.end.min(recovery_point);
+        }
         Ok(recovered)
     }
 }
 
-/// The walk of recovery over one segment.
-struct Scan<'a> {
-    bytes: &'a [u8],
-    position: usize,
-    next_offset: i64,
-    recovery_point: i64,
-    batches: u64,
-}
-
-impl Scan<'_> {
-    /// The next batch that can stay. Below the recovery point damage is passed over, since what
-    /// comes after it was durable; above, it ends the log.
-    fn next_good(&mut self) -> Option<Found> {
-        let found = match Walk::new(self.bytes, self.position, self.next_offset).next()? {
-            Ok(found) if found.header.last_offset() < self.recovery_point => found,
-            Ok(found) if verify(&self.bytes[found.position..]).is_ok() => {
-                self.batches += 1;
-                found
-            }
-            _ if self.next_offset < self.recovery_point => {
-                batches::resync(self.bytes, self.position, self.next_offset)?
-            }
-            _ => return None,
-        };
-        self.position = found.end();
-        self.next_offset = found.header.last_offset() + 1;
-        Some(found)
+/// Writes what is at `position` there once more.
+fn write_again(file: &dyn DiskFile, bytes: &[u8], mut position: usize) -> io::Result<()> {
+    for block in bytes.chunks(BLOCK) {
+        // Not from the mapping of the same pages.
+        let block = block.to_vec();
+        disk::write_all_at(file, &mut [IoSlice::new(&block)], position as u64)?;
+        position += block.len();
     }
-}
-
-/// Copies what is about to be cut off at `end`, unless it is zeros: space that was reserved and
-/// never written. Returns how many bytes that are.
-fn keep_copy(files: &Files, path: &Path, bytes: &[u8], end: usize) -> Result<u64, StorageError> {
-    let Some(last) = bytes[end..].iter().rposition(|&byte| byte != 0) else {
-        return Ok(0);
-    };
-    let torn = &bytes[end..=end + last];
-    let copy = path.with_extension(format!("log.{end}.corrupt"));
-    tracing::warn!(path = %path.display(), position = end, bytes = torn.len(),
-        copy = %copy.display(), "cut at a torn batch; a copy is kept");
-    files.write(&copy, torn, true)?;
-    Ok(torn.len() as u64)
-}
-
-/// Producers as a snapshot and the batches after it tell.
-#[derive(Debug)]
-pub(crate) struct Restored {
-    /// As of the end.
-    pub(crate) producers: Producers,
-    /// Offset of the snapshot that was used.
-    pub(crate) snapshot_offset: Option<i64>,
-}
-
-/// Puts the producers of a log that ends at `end` back, and removes snapshots of no use.
-pub(crate) fn producers(
-    files: &Files,
-    dir: &Path,
-    segments: &[Arc<Segment>],
-    end: i64,
-) -> Result<Restored, StorageError> {
-    let (mut producers, snapshot_offset) = newest_snapshot(files, dir, segments, end)?;
-    let from = snapshot_offset.unwrap_or(i64::MIN);
-    for (i, segment) in segments.iter().enumerate() {
-        let done = segments.get(i + 1).is_some_and(|s| s.base_offset() <= from);
-        if done || segment.size() == 0 || from >= end {
-            continue;
-        }
-        let contents = segment.contents()?;
-        let bytes = contents.mapping.bytes();
-        for found in batches::good_batches(bytes, 0, segment.base_offset()) {
-            if found.header.base_offset >= from {
-                let batch = &bytes[found.position..found.end()];
-                let marker = Marker::read(&found.header, batch);
-                producers.apply(&found.header, marker);
-            }
-        }
-    }
-    Ok(Restored {
-        producers,
-        snapshot_offset,
-    })
-}
-
-fn newest_snapshot(
-    files: &Files,
-    dir: &Path,
-    segments: &[Arc<Segment>],
-    end: i64,
-) -> Result<(Producers, Option<i64>), StorageError> {
-    let mut chosen = None;
-    for offset in list(files, dir)?.snapshots.into_iter().rev() {
-        let path = dir.join(file_name(offset, "snapshot"));
-        let of_segment = segments.iter().any(|s| s.base_offset() == offset);
-        if offset > end || (chosen.is_some() && !of_segment) {
-            files.remove(&path)?;
-        } else if chosen.is_none() {
-            let content = files.read(&path)?.unwrap_or_default();
-            chosen = producer_snapshot::decode(&content).map(|producers| (producers, offset));
-            if chosen.is_none() {
-                tracing::warn!(path = %path.display(),
-                    "a producer snapshot is damaged; the one before it is taken");
-                files.remove(&path)?;
-            }
-        }
-    }
-    Ok(match chosen {
-        Some((producers, offset)) => (producers, Some(offset)),
-        None => (Producers::default(), None),
-    })
+    Ok(())
 }
 
 /// Offsets in the names of a partition folder's files, rising.

@@ -249,6 +249,8 @@ impl Segment {
             .files
             .read(&self.path("timeindex"))?
             .and_then(|content| TimeIndex::decode(&content));
+        // A segment with batches has a largest timestamp at least.
+        let times = times.filter(|times| times.last().is_some() || bytes.is_empty());
         let (Some(offsets), Some(times)) = (offsets, times) else {
             if !bytes.is_empty() {
                 tracing::warn!(path = %self.log_path().display(),
@@ -330,12 +332,17 @@ impl Segment {
             })
     }
 
-    /// Makes both index files durable. Files that are gone belong to a segment that is gone.
+    /// Makes both index files durable, but for their names. Files that are gone belong to a segment
+    /// that is gone; a file that the disk does not take is removed, to be built again when needed.
     pub(crate) fn sync_indexes(&self) -> Result<(), StorageError> {
         for path in [self.path("index"), self.path("timeindex")] {
             match self.files.sync_file(&path) {
+                Ok(()) => {}
                 Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {}
-                done => done?,
+                Err(error) => {
+                    tracing::warn!(%error, "an index is not durable and is removed");
+                    self.files.remove(&path)?;
+                }
             }
         }
         Ok(())

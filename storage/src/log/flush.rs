@@ -5,15 +5,16 @@
 //!    is in a file that can vanish;
 //! 2. sealed segments: data, then the file cut to its length, with metadata;
 //! 3. the active segment's data. Now the flushed offset moves, and acknowledgements may leave;
-//! 4. later, [`Log::checkpoint`]: index files of sealed segments and the leader epochs;
+//! 4. later, [`Log::checkpoint`]: index files of sealed segments, their names, the leader epochs;
 //! 5. last, the recovery points file, which says that a start need not look below.
 //!
 //! Producer snapshots are not synced on the way: one that a crash tore fails its checksum, and an
-//! older one is taken.
+//! older one is taken. Before batches are deleted, the snapshot that stands for them is synced.
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
+use super::writer::Names;
 use crate::StorageError;
 use crate::hold::Hold;
 use crate::segment::Segment;
@@ -48,15 +49,19 @@ impl Log {
                 self.end_offset(),
                 std::mem::take(&mut writer.unflushed),
                 Arc::clone(&writer.active),
-                std::mem::take(&mut writer.names_dirty),
+                writer.names,
             )
         };
-        if end_offset == self.flushed_offset() && sealed.is_empty() && !names {
+        if end_offset == self.flushed_offset() && sealed.is_empty() && !names.are_dirty() {
             return Ok(());
         }
         if let Err(error) = self.sync(&sealed, &active, names) {
             self.poison(&error);
             return Err(error);
+        }
+        if names.are_dirty() {
+            let durable = &mut self.writer.hold().names.durable;
+            *durable = names.made.max(*durable);
         }
         self.flushed.store(end_offset, Ordering::Release);
         self.tell(|observer| observer.flushed(end_offset));
@@ -67,14 +72,17 @@ impl Log {
         &self,
         sealed: &[Arc<Segment>],
         active: &Segment,
-        names: bool,
+        names: Names,
     ) -> Result<(), StorageError> {
         #[cfg(test)]
         if self.fail_next_flush.swap(false, Ordering::Relaxed) {
             let error = std::io::Error::from_raw_os_error(libc::EIO);
             return Err(crate::error::failed("sync", &active.log_path())(error));
         }
-        if names {
+        if names.lost {
+            return Err(self.poisoned_error());
+        }
+        if names.are_dirty() {
             self.files().sync_dir(&self.dir)?;
         }
         for segment in sealed {
@@ -132,18 +140,30 @@ impl Log {
         let (durable, waiting): (Vec<_>, Vec<_>) =
             sealed.into_iter().partition(|segment| segment.is_flushed());
         self.writer.hold().unsynced.extend(waiting);
-        for segment in durable {
-            segment.sync_indexes()?;
+        if let Err(error) = self.sync_indexes(&durable) {
+            self.writer.hold().unsynced.extend(durable);
+            return Err(error);
         }
         let epochs = self.epochs.hold().take_unwritten();
         if let Some(epochs) = epochs
             && let Err(error) = epochs.write(self.files())
         {
-            self.epochs.hold().set_dirty();
+            self.epochs.hold().set_unwritten();
             return Err(error);
         }
         self.recovery_point.store(flushed, Ordering::Release);
         Ok(())
+    }
+
+    fn sync_indexes(&self, sealed: &[Arc<Segment>]) -> Result<(), StorageError> {
+        for segment in sealed {
+            segment.sync_indexes()?;
+        }
+        if sealed.is_empty() {
+            return Ok(());
+        }
+        // Else an index of before the segment grew could come back.
+        self.files().sync_dir(&self.dir)
     }
 
     /// Everything below is durable and needs no look at the next start.
@@ -179,7 +199,7 @@ impl Log {
             let active = Arc::clone(&writer.active);
             writer.unsynced.push(Arc::clone(&active));
             let rolled = std::mem::take(&mut writer.unflushed);
-            (rolled, active, writer.names_dirty)
+            (rolled, active, writer.names.are_dirty())
         };
         active.write_indexes()?;
         // Appends may have slipped in between the flush and the lock, and have rolled the log.

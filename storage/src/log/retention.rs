@@ -1,11 +1,12 @@
 //! Letting go of the oldest records: by request, by age, by size; and of the whole log.
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
 use super::writer::Writer;
 use crate::hold::Hold;
-use crate::segment::Segment;
+use crate::segment::{Segment, file_name};
 use crate::{LogConfig, ReadError, StorageError, data_dir, reaper, services};
 
 impl Log {
@@ -23,6 +24,15 @@ impl Log {
         if offset <= start {
             return Ok(start);
         }
+        self.flush_before_delete()?;
+        if offset == self.end_offset() {
+            self.roll_away()?;
+        }
+        if let Some(first_kept) = self.segments.holding(offset)
+            && first_kept.base_offset() > self.segments.first_base_offset()
+        {
+            self.sync_snapshot(first_kept.base_offset())?;
+        }
         self.start.store(offset, Ordering::Release);
         // Durable before a file is unlinked: what was deleted does not come back.
         if let Err(error) = self.services.checkpoint_starts() {
@@ -30,10 +40,6 @@ impl Log {
             return Err(error.into());
         }
         let mut writer = self.writer.hold();
-        if offset == self.end_offset() {
-            self.roll(&mut writer, services::wall_clock_ms())?;
-            self.files().sync_dir(&self.dir)?;
-        }
         let segments = self.segments.all();
         let whole = segments
             .windows(2)
@@ -41,6 +47,42 @@ impl Log {
             .count();
         self.drop_oldest(&mut writer, whole, offset);
         Ok(offset)
+    }
+
+    /// Offsets below the log start offset are not given out again after a crash: what they were given
+    /// to is durable first. A log that takes no more writes can do without.
+    fn flush_before_delete(&self) -> Result<(), StorageError> {
+        if self.is_poisoned() {
+            return Ok(());
+        }
+        self.flush_held()
+    }
+
+    /// Begins a new segment, whose name keeps the end, on a full disk too.
+    fn roll_away(&self) -> Result<(), StorageError> {
+        let mut writer = self.writer.hold();
+        let mut rolled = self.roll(&mut writer, services::wall_clock_ms());
+        if let Err(error) = &rolled
+            && error.source.kind() == ErrorKind::StorageFull
+        {
+            self.services.ballast.let_go();
+            rolled = self.roll(&mut writer, services::wall_clock_ms());
+        }
+        drop(writer);
+        if rolled? {
+            self.files().sync_dir(&self.dir)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the producers as of `offset` durable, before batches that tell of them are deleted.
+    /// Without that snapshot a crash makes the log forget them.
+    fn sync_snapshot(&self, offset: i64) -> Result<(), StorageError> {
+        let path = self.dir.join(file_name(offset, "snapshot"));
+        match self.files().sync_file(&path) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(()),
+            done => done.and_then(|()| self.files().sync_dir(&self.dir)),
+        }
     }
 
     /// Takes the oldest segments out of the list and their files off the disk, and moves the log
@@ -77,12 +119,14 @@ impl Log {
             return Ok(());
         }
         let _maintenance = self.maintenance.hold();
+        self.flush_before_delete()?;
         let before = self.start_offset();
         let count = self.settle_expired(&config, now_ms, cautious)?;
         let segments = self.segments.all();
         let Some(first_kept) = segments.get(count).filter(|_| count > 0) else {
             return Ok(());
         };
+        self.sync_snapshot(first_kept.base_offset())?;
         let start = first_kept.base_offset().max(before);
         self.start.store(start, Ordering::Release);
         // Durable before a file is unlinked: what was deleted does not come back.

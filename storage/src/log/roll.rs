@@ -96,8 +96,9 @@ impl Log {
         }
         let end_offset = self.end_offset();
         // First what can fail: without a new segment the old one stays active.
+        self.sync_names(writer)?;
         let next = Arc::new(Segment::create(self.files(), &self.dir, end_offset)?);
-        writer.names_dirty = true;
+        writer.names.made += 1;
         let sealed = std::mem::replace(&mut writer.active, Arc::clone(&next));
         writer.open = None;
         if let Err(error) = sealed.write_indexes() {
@@ -111,6 +112,23 @@ impl Log {
         self.write_snapshot(writer, end_offset);
         self.segments.push(next);
         Ok(true)
+    }
+
+    /// Makes the names so far durable. Most often the flush of the last roll has done that.
+    fn sync_names(&self, writer: &mut Writer) -> Result<(), StorageError> {
+        if writer.names.lost {
+            return Err(self.poisoned_error());
+        }
+        if writer.names.are_dirty() {
+            if let Err(error) = self.files().sync_dir(&self.dir) {
+                // The flush poisons the log: observers are not told under the writer's lock.
+                writer.names.lost = true;
+                self.request_flush();
+                return Err(error);
+            }
+            writer.names.durable = writer.names.made;
+        }
+        Ok(())
     }
 
     /// Writes the producers as of `offset`. One that fails costs time at the next start only.
@@ -161,7 +179,7 @@ fn activate(writer: &mut Writer, config: &LogConfig) -> Result<(), StorageError>
         return Ok(());
     }
     let (contents, tail, created) = writer.active.activate(config.segment_bytes)?;
-    writer.names_dirty |= created;
+    writer.names.made += u64::from(created);
     let first = BatchHeader::parse(contents.mapping.bytes()).ok();
     writer.open = Some(Open {
         contents,

@@ -8,7 +8,7 @@ use crate::StorageError;
 use crate::contents::Contents;
 use crate::hold::Hold;
 use crate::indexes::Indexes;
-use crate::recovery;
+use crate::recovery::producers::{self, Restored};
 use crate::segment::Segment;
 
 impl Log {
@@ -47,9 +47,11 @@ impl Log {
         writer.active.seal()?;
         self.lower_recovery_point(offset)?;
         let (kept, end_offset) = self.cut(offset)?;
+        let restored = producers::restore(self.files(), &self.dir, &kept, end_offset)?;
+        // Before anything is appended: neither a segment nor a snapshot of above the cut comes back.
         self.files().sync_dir(&self.dir)?;
         let start = self.start_offset();
-        self.reset_to(&mut writer, kept, end_offset)?;
+        self.reset_to(&mut writer, kept, restored, end_offset);
         drop(writer);
         if self.start_offset() < start {
             self.services.checkpoint_starts()?;
@@ -123,8 +125,9 @@ impl Log {
         &self,
         writer: &mut Writer,
         kept: Vec<Arc<Segment>>,
+        restored: Restored,
         end_offset: i64,
-    ) -> Result<(), StorageError> {
+    ) {
         self.lower_visible(end_offset);
         self.end.store(end_offset, Ordering::Release);
         self.note_cut(end_offset);
@@ -134,7 +137,6 @@ impl Log {
         epochs.truncate(end_offset);
         writer.leader_epoch = epochs.latest();
         drop(epochs);
-        let restored = recovery::producers(self.files(), &self.dir, &kept, end_offset)?;
         writer.producers = restored.producers;
         writer.snapshot_offset = restored.snapshot_offset;
         writer.active = Arc::clone(kept.last().expect("cut leaves one"));
@@ -143,7 +145,6 @@ impl Log {
         writer.unsynced.retain(stays);
         self.segments.replace(kept);
         self.tell(|observer| observer.truncated(end_offset));
-        Ok(())
     }
 }
 

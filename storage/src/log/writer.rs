@@ -24,10 +24,29 @@ pub(super) struct Writer {
     pub(super) unflushed: Vec<Arc<Segment>>,
     /// Sealed segments whose index files are not durable yet.
     pub(super) unsynced: Vec<Arc<Segment>>,
-    /// Whether files were created since the partition folder was last synced.
-    pub(super) names_dirty: bool,
+    /// Names of files that were made in the partition folder.
+    pub(super) names: Names,
     /// Records since the last flush began.
     pub(super) unflushed_records: i64,
+}
+
+/// Names of segment files become durable in the order of their offsets: else a crash could leave a
+/// segment and take the one before it.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Names {
+    /// How many were made.
+    pub(super) made: u64,
+    /// How many of them are durable.
+    pub(super) durable: u64,
+    /// A sync of the folder failed: nothing is known of them any more.
+    pub(super) lost: bool,
+}
+
+impl Names {
+    /// Whether the folder has to be synced.
+    pub(super) fn are_dirty(self) -> bool {
+        self.durable < self.made
+    }
 }
 
 /// The open end of the active segment.
@@ -53,7 +72,7 @@ impl Writer {
             leader_epoch: recovered.epochs.latest(),
             unflushed: Vec::new(),
             unsynced: Vec::new(),
-            names_dirty: false,
+            names: Names::default(),
             unflushed_records: 0,
         }
     }

@@ -1,0 +1,76 @@
+//! The look of recovery at one segment, batch by batch.
+use std::path::Path;
+
+use protocol::record::verify;
+
+use crate::StorageError;
+use crate::batches::{self, Found, Walk};
+use crate::files::Files;
+
+/// The walk of recovery over one segment.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    bytes: &'a [u8],
+    recovery_point: i64,
+    /// Where the next batch starts.
+    pub(super) position: usize,
+    /// Its offset is this at least.
+    pub(super) next_offset: i64,
+    /// Batches whose checksum was verified.
+    pub(super) batches: u64,
+    /// Where the first batch starts that was verified.
+    pub(super) first_verified: Option<usize>,
+}
+
+impl<'a> Scan<'a> {
+    /// Of the segment `bytes` from `base_offset` on, which is durable below `recovery_point`.
+    pub(super) fn new(bytes: &'a [u8], base_offset: i64, recovery_point: i64) -> Self {
+        Self {
+            bytes,
+            recovery_point,
+            position: 0,
+            next_offset: base_offset,
+            batches: 0,
+            first_verified: None,
+        }
+    }
+
+    /// The next batch that can stay. Below the recovery point damage is passed over, since what
+    /// comes after it was durable; above, it ends the log.
+    pub(super) fn next_good(&mut self) -> Option<Found> {
+        let found = match Walk::new(self.bytes, self.position, self.next_offset).next()? {
+            Ok(found) if found.header.last_offset() < self.recovery_point => found,
+            Ok(found) if verify(&self.bytes[found.position..]).is_ok() => {
+                self.batches += 1;
+                self.first_verified.get_or_insert(found.position);
+                found
+            }
+            _ if self.next_offset < self.recovery_point => {
+                batches::resync(self.bytes, self.position, self.next_offset)?
+            }
+            _ => return None,
+        };
+        self.position = found.end();
+        self.next_offset = found.header.last_offset() + 1;
+        Some(found)
+    }
+}
+
+/// Copies what is about to be cut off at `end`, unless it is zeros: space that was reserved and
+/// never written. Returns how many bytes that are.
+pub(super) fn keep_copy(
+    files: &Files,
+    path: &Path,
+    bytes: &[u8],
+    end: usize,
+) -> Result<u64, StorageError> {
+    let Some(last) = bytes[end..].iter().rposition(|&byte| byte != 0) else {
+        return Ok(0);
+    };
+    let torn = &bytes[end..=end + last];
+    let copy = path.with_extension(format!("log.{end}.corrupt"));
+    tracing::warn!(path = %path.display(), position = end, bytes = torn.len(),
+        copy = %copy.display(), "cut at a torn batch; a copy is kept");
+    files.write(&copy, torn, true)?;
+    Ok(torn.len() as u64)
+}
