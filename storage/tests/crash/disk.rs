@@ -400,6 +400,11 @@ impl DiskFile for File {
         Ok(())
     }
 
+    fn set_modified(&self, modified_ms: i64) -> io::Result<()> {
+        self.state.lock().unwrap().file(self.id).modified_ms = modified_ms;
+        Ok(())
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.state.lock().unwrap().sync_file(self.id, &self.name)
     }

@@ -41,6 +41,7 @@ impl LogObserver for Acknowledge {
         partition.acknowledge(offset);
     }
     fn start_moved(&self, _: i64) {}
+    fn truncated(&self, _: i64) {}
     fn poisoned(&self) {
         self.disk.state().world.partition(&self.key).poisoned = true;
     }
@@ -80,6 +81,9 @@ pub fn options(dir: &Path) -> StorageOptions {
         flush: FlushPolicy::Commit,
         producer_id_expiration_ms: i64::MAX,
         retention_check_interval_ms: 300_000,
+        cleaner_backoff_ms: 3_600_000,
+        cleaner_bytes_per_second: f64::MAX,
+        cleaner_map_bytes: 1 << 16,
     }
 }
 
