@@ -7,6 +7,7 @@ mod isolation;
 mod letters;
 mod life;
 mod metrics;
+mod places;
 mod reads;
 mod rebuild;
 mod redrive;
