@@ -17,6 +17,7 @@ use super::describe::Building;
 use super::generation::Generation;
 use super::letters::{self, Sender, Spot};
 use super::runner::{Runner, Trouble};
+use super::scan::ScanError;
 use super::serving::{Pending, budget};
 use super::settled::{self, Change, How, Settled, Settlement};
 use super::sink::Written;
@@ -48,7 +49,7 @@ pub(super) struct Build {
 impl Runner {
     /// Gets the new generation on, if there is to be one.
     pub(super) fn build(&mut self) -> Result<bool, Trouble> {
-        if self.building.is_none() && !self.begin_build()? {
+        if self.building.is_none() && !self.begin_build() {
             return Ok(false);
         }
         let moved = match self.advance_build() {
@@ -75,62 +76,51 @@ impl Runner {
         if self.build_refused.is_some() {
             return None;
         }
-        if let Some(rebuild) = self.definition.rebuild {
-            return Some(rebuild);
-        }
         let same = serving.engine.definition_hash() == self.wanted_hash;
-        if self.lost.is_some() || same && serving.is_live() {
-            return None;
-        }
-        if let Some(missing) = serving.missing_history() {
+        let needed = self.lost.is_none() && !(same && serving.is_live());
+        let by_itself = needed.then_some(Rebuild {
+            accept_loss: false,
+            hold: false,
+        });
+        let rebuild = self.definition.rebuild.or(by_itself)?;
+        let missing = self.lost.clone().or_else(|| serving.missing_history());
+        if let Some(missing) = missing
+            && !rebuild.accept_loss
+        {
             let reason = format!(
-                "a new generation is needed, but {missing}: rebuild and accept the loss, or take \
+                "a new generation is wanted, but {missing}: rebuild and accept the loss, or take \
                  the settings back"
             );
             warn!(view = self.name(), reason, "a view cannot be built anew");
             self.build_refused = Some(reason);
             return None;
         }
-        Some(Rebuild {
-            accept_loss: false,
-            hold: false,
-        })
+        Some(rebuild)
     }
 
-    fn begin_build(&mut self) -> Result<bool, Trouble> {
+    fn begin_build(&mut self) -> bool {
         let Some(rebuild) = self.wants_build() else {
-            return Ok(false);
+            return false;
         };
         let Some(serving) = &self.serving else {
-            return Ok(false);
+            return false;
         };
         let Some(topic) = self.room.topics.get(&self.wanted.options.source) else {
-            return Ok(false);
+            return false;
         };
         if topic.partitions().iter().all(|it| it.high_watermark() == 0) {
-            return Ok(false);
+            return false;
         }
         let loss = self.lost.clone().or_else(|| serving.missing_history());
         let view = self.wanted.view;
         let (options, durable) = (&self.wanted.options, self.room.durable());
         let number = serving.number + 1;
         let generation = Generation::fresh(number, view, options, topic, durable);
-        let failed = |error: super::scan::ScanError| Trouble::Again(error.to_string());
-        let mut known = HashMap::new();
-        if let Some(partition) = self.outputs.letters.partition() {
-            let to = self.outputs.letters.next();
-            letters::each(partition, 0, to, |letter| {
-                if *letter.topic_id == *generation.topic_id {
-                    known.insert(letter.spot, letter.reason);
-                }
-            })
-            .map_err(failed)?;
-        }
-        let settled = match self.outputs.settled.partition() {
-            None => Settled::default(),
-            Some(partition) => {
-                let to = self.outputs.settled.next();
-                Settled::load(partition, to, &generation.topic_id).map_err(failed)?
+        let (known, settled) = match self.judged(&generation.topic_id) {
+            Ok(judged) => judged,
+            Err(error) => {
+                self.abandon(&format!("the dead letters cannot be read: {error}"));
+                return false;
             }
         };
         info!(
@@ -150,7 +140,25 @@ impl Runner {
             hold: rebuild.hold,
             ready: false,
         });
-        Ok(true)
+        true
+    }
+
+    /// The dead letters of a topic, and those of them that are settled.
+    fn judged(&self, topic_id: &str) -> Result<(HashMap<Spot, Reason>, Settled), ScanError> {
+        let mut known = HashMap::new();
+        if let Some(partition) = self.outputs.letters.partition() {
+            let to = self.outputs.letters.next();
+            letters::each(partition, 0, to, |letter| {
+                if letter.topic_id == topic_id {
+                    known.insert(letter.spot, letter.reason);
+                }
+            })?;
+        }
+        let settled = match self.outputs.settled.partition() {
+            None => Settled::default(),
+            Some(partition) => Settled::load(partition, self.outputs.settled.next(), topic_id)?,
+        };
+        Ok((known, settled))
     }
 
     /// Takes in some more; an error says why the new generation cannot be.

@@ -180,8 +180,10 @@ impl Generation {
         };
         let partitions = source.topic.partitions();
         for partition in partitions.iter() {
-            let start = partition.log.start_offset();
-            let first = *self.firsts.entry(partition.index).or_insert(start);
+            let first = *self.firsts.entry(partition.index).or_insert_with(|| {
+                partition.watch_appends();
+                partition.log.start_offset()
+            });
             source.begin(partition.index, first);
         }
     }

@@ -44,7 +44,8 @@ impl Kind {
             Self::Letters => &[
                 ("cleanup.policy", "delete"),
                 ("retention.ms", "1209600000"),
-                ("segment.bytes", "67108864"),
+                // Room for the largest record that a batch can be decompressed to.
+                ("segment.bytes", "134217728"),
             ],
             Self::Settled => &[("cleanup.policy", "compact"), ("segment.bytes", "8388608")],
         }

@@ -1,4 +1,5 @@
 //! Views over real logs in a temporary folder.
+mod isolation;
 mod life;
 mod recovering;
 mod redriving;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::{Settings, TopicConfig};
+use projection::View;
 use protocol::record::BatchBuilder;
 use storage::{Logs, Origin};
 use tempfile::TempDir;
@@ -20,8 +21,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub struct Stage {
     folder: TempDir,
     flags: Vec<(String, String)>,
+    /// What takes the place of a view.
+    view_of: Option<ViewOf>,
     open: Option<Open>,
 }
+
+type ViewOf = fn(&'static View) -> &'static View;
 
 pub struct Open {
     pub logs: Arc<Logs>,
@@ -39,8 +44,18 @@ impl Stage {
         let mut stage = Self {
             folder: tempfile::tempdir().unwrap(),
             flags: Vec::new(),
+            view_of: None,
             open: None,
         };
+        stage.start(flags);
+        stage
+    }
+
+    /// As [`Self::new`], with other views than those that come with klamm.
+    pub fn with_views(flags: &[(&str, &str)], view_of: ViewOf) -> Self {
+        let mut stage = Self::new(&[("projections", "")]);
+        stage.shut();
+        stage.view_of = Some(view_of);
         stage.start(flags);
         stage
     }
@@ -75,7 +90,10 @@ impl Stage {
         let groups = Arc::new(Groups::open(Arc::clone(&topics), &settings).unwrap());
         let stop = watch::Sender::new(false);
         let projector = {
-            let wanted = crate::projector::wanted(&settings).unwrap();
+            let mut wanted = crate::projector::wanted(&settings).unwrap();
+            for wanted in &mut wanted {
+                wanted.view = self.view_of.map_or(wanted.view, |of| of(wanted.view));
+            }
             Projector::open(wanted, &settings, &topics, &groups, stop.subscribe()).unwrap()
         };
         self.open = Some(Open {
