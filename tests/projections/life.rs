@@ -229,9 +229,10 @@ fn the_topic_of_a_view_is_closed_to_clients() -> Result<()> {
         let reports = producer.context().all();
         let error = reports.first().and_then(|report| report.error.clone());
         // Internal topics are refused to everyone, as in Kafka.
-        let expected = match name.starts_with("__") {
-            true => RDKafkaErrorCode::InvalidTopic,
-            false => refused,
+        let expected = if name.starts_with("__") {
+            RDKafkaErrorCode::InvalidTopic
+        } else {
+            refused
         };
         ensure!(
             error == Some(KafkaError::MessageProduction(expected)),
