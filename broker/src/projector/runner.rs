@@ -215,10 +215,9 @@ impl Runner {
             }
             self.retry_at = None;
         }
-        let worked = if self.stands_still() {
-            Ok(false)
-        } else {
-            self.work()
+        let worked = match self.failed {
+            Some(_) => Ok(false),
+            None => self.work(),
         };
         let next = self.judge(worked);
         self.show_state();
@@ -260,18 +259,16 @@ impl Runner {
         next
     }
 
-    /// Whether nothing is to be read at all.
-    fn stands_still(&self) -> bool {
-        self.failed.is_some() || self.definition.paused.is_some()
-    }
-
     fn work(&mut self) -> Result<bool, Trouble> {
-        if self.serving.is_none() {
-            if self.commit.is_some() {
-                self.open()?;
-            } else if !self.begin()? {
-                return Ok(false);
-            }
+        if self.serving.is_none() && self.commit.is_some() {
+            self.open()?;
+        }
+        // Its rows are there for readers all the same.
+        if self.definition.paused.is_some() {
+            return Ok(false);
+        }
+        if self.serving.is_none() && !self.begin()? {
+            return Ok(false);
         }
         self.finish_commit()?;
         self.settle_definition()?;
