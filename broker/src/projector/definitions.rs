@@ -31,6 +31,10 @@ pub struct Definition {
     /// A new generation that was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rebuild: Option<Rebuild>,
+    /// What the source lacks of what the serving generation read: a log that lost its end does not
+    /// show it any more once it has grown again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lost: Option<String>,
     /// What the serving generation lacks because the user accepted that.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub accepted_loss: Option<String>,

@@ -124,6 +124,7 @@ impl Runner {
     ) -> Self {
         let outputs = Outputs::new(&room.topics, wanted.view.name, recovered.commit.as_ref());
         let engine = (wanted.view.engine)(wanted.options.clone());
+        let lost = recovered.lost.or_else(|| definition.lost.clone());
         handle.show(|shown| shown.definition = engine.definition_hash().into());
         Self {
             mirror: Mirror::new(wanted.view.name),
@@ -143,7 +144,7 @@ impl Runner {
             loss: None,
             wanted_hash: engine.definition_hash().to_owned(),
             storm: Storm::default(),
-            lost: recovered.lost,
+            lost,
             failed: None,
             unknown: false,
             retry_at: None,
@@ -263,6 +264,7 @@ impl Runner {
         if self.serving.is_none() && self.commit.is_some() {
             self.open()?;
         }
+        self.note_loss()?;
         // Its rows are there for readers all the same.
         if self.definition.paused.is_some() {
             return Ok(false);
@@ -274,6 +276,16 @@ impl Runner {
         self.settle_definition()?;
         let served = self.serve()?;
         Ok(self.build()? || served)
+    }
+
+    /// Writes down that the source is not what it was, or that the user got over it.
+    fn note_loss(&mut self) -> Result<(), Trouble> {
+        if self.definition.lost == self.lost {
+            return Ok(());
+        }
+        let mut definition = self.definition.clone();
+        definition.lost.clone_from(&self.lost);
+        self.redefine(definition)
     }
 
     /// Writes down which generation serves, once another one does: what was asked for is done.

@@ -152,3 +152,21 @@ fn a_source_that_was_made_again_is_not_read() {
     });
     assert_eq!(stage.digest(VIEW), before);
 }
+
+#[test]
+fn a_source_that_lost_its_end_stays_lost_when_it_has_grown_again() {
+    let mut stage = with_some_events();
+    stage.stop_views();
+    stage.partition("events", 0).cut(0).unwrap();
+    stage.crash();
+    stage.start_again();
+    let lost = |state: &State| matches!(state, State::LostInput(_));
+    stage.wait(VIEW, "lost", |now| lost(&now.state) && now.rows > 0);
+    stage.produce("events", 0, &events(200..300));
+    stage.shut();
+    stage.start_again();
+    let now = stage.wait(VIEW, "lost for good", |now| {
+        lost(&now.state) && now.rows > 0
+    });
+    assert_eq!(now.counts.input, 81);
+}
