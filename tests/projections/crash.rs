@@ -1,5 +1,6 @@
 //! The broker is killed again and again while events come in: afterwards everything is as if it had
 //! never been.
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use harness::{Broker, Options, PATIENCE, Random, rd};
 use rdkafka::producer::Producer;
+use serde_json::Value;
 
 use crate::event;
 use crate::shop::{self, Shop};
@@ -92,7 +94,30 @@ fn unharmed_by(
     for watch in watches {
         watch.finish(broker.bootstrap())?;
     }
+    commits_add_up(&broker)?;
     broker.stop_and_check_logs()
+}
+
+/// Every commit accounts for every record, and none goes back behind one before.
+fn commits_add_up(broker: &Broker) -> Result<()> {
+    let mut last: HashMap<String, (u64, i64)> = HashMap::new();
+    let commits = event::read(broker.bootstrap(), "__projection_commits")?;
+    for record in &commits {
+        let text = record.text().context("a commit")?;
+        let commit: Value = serde_json::from_str(&text)?;
+        let counts = view::counts(&commit)?;
+        let sum = counts.applied + counts.duplicate + counts.late + counts.dead;
+        ensure!(counts.input == sum, "{commit}");
+        let sources = commit["sources"].as_array().context("sources")?;
+        let read: i64 = sources.iter().filter_map(|it| it["next"].as_i64()).sum();
+        ensure!(counts.input as i64 == read, "{commit}");
+        let sequence = commit["sequence"].as_u64().context("a sequence")?;
+        let key = record.event.key.clone().unwrap_or_default();
+        let before = last.insert(key, (sequence, read));
+        ensure!(before < Some((sequence, read)), "{before:?}, then {commit}");
+    }
+    ensure!(last.len() == VIEWS.len(), "{last:?}");
+    Ok(())
 }
 
 fn kill_at_random(broker: &mut Broker, random: &mut Random, times: u32) -> Result<()> {

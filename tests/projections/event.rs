@@ -118,7 +118,21 @@ pub(crate) fn send(producer: &rd::TestProducer, topic: &str, event: &Event) -> R
 
 /// Produces all, in order within each partition, and waits until all are acknowledged.
 pub(crate) fn produce(bootstrap: &str, topic: &str, events: &[Event]) -> Result<()> {
-    let extra = [("enable.idempotence", "true"), ("linger.ms", "5")];
+    produce_with(bootstrap, topic, events, "none")
+}
+
+/// The same in batches of a codec.
+pub(crate) fn produce_with(
+    bootstrap: &str,
+    topic: &str,
+    events: &[Event],
+    codec: &str,
+) -> Result<()> {
+    let extra = [
+        ("enable.idempotence", "true"),
+        ("linger.ms", "5"),
+        ("compression.type", codec),
+    ];
     let producer = rd::producer(bootstrap, &extra)?;
     for event in events {
         send(&producer, topic, event)?;

@@ -36,8 +36,12 @@ fn events() -> Vec<Event> {
 fn each_rejected_record_once_as_it_was() -> Result<()> {
     let broker = Broker::start(Options::default())?;
     event::create_topic(broker.bootstrap(), "events", 3)?;
-    event::produce(broker.bootstrap(), "events", &events())?;
+    let codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
+    for (chunk, codec) in events().chunks(800).zip(codecs) {
+        event::produce_with(broker.bootstrap(), "events", chunk, codec)?;
+    }
     let records = event::read(broker.bootstrap(), "events")?;
+    ensure!(records.len() == 4000);
     let truth = Truth::of(&records, &Rules::default())?;
     for (name, truth) in [
         ("user_activity", truth.user_activity()?),

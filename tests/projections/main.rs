@@ -1,17 +1,20 @@
 //! What views say, compared with what they must say.
 mod alone;
 mod crash;
+mod demo;
 mod equal;
 mod event;
 mod isolation;
 mod letters;
 mod life;
 mod metrics;
+mod owned;
 mod places;
 mod reads;
 mod rebuild;
 mod redrive;
 mod shop;
+mod sources;
 mod truth;
 mod view;
 mod watch;
