@@ -17,20 +17,20 @@ pub use compression::recompress;
 pub use signals::Signals;
 pub use waiters::{Registration, Waiters, Wake};
 
-/// One partition of a topic. There is one replica and one leader, so the leader epoch never changes,
-/// and the high watermark is the log end offset, unless its writer moves it by hand (`hidden`).
+/// One partition of a topic. There is one replica and one leader, so the leader epoch never changes
+/// while it is served, and the high watermark is the log end offset, unless its writer moves it by hand (`hidden`).
 #[derive(Debug)]
 pub struct Partition {
     /// Index within the topic.
     pub index: i32,
     /// The log; handlers read its facts, every writer goes through [`Partition::append`].
     pub log: Arc<Log>,
+    /// Stamped into every batch and told to clients: 0, or what an earlier owner of the folder had
+    /// come to. Epochs never fall.
+    pub leader_epoch: i32,
     signals: Arc<Signals>,
     appended: OnceLock<AppendClock>,
 }
-
-/// The leader epoch of every partition: a single node never changes leaders.
-pub const LEADER_EPOCH: i32 = 0;
 
 impl Partition {
     /// Takes a log into service.
@@ -39,6 +39,7 @@ impl Partition {
         log.set_observer(Arc::clone(&signals) as Arc<dyn storage::LogObserver>);
         Arc::new(Self {
             index,
+            leader_epoch: log.latest_epoch().max(0),
             log,
             signals,
             appended: OnceLock::new(),
@@ -58,7 +59,7 @@ impl Partition {
     fn append_to_log(&self, records: &[u8], origin: Origin) -> Result<Appended, AppendError> {
         let how = Append {
             origin,
-            leader_epoch: LEADER_EPOCH,
+            leader_epoch: self.leader_epoch,
             now_ms: now_ms(),
         };
         self.log.append(records, how)

@@ -82,6 +82,11 @@ impl LeaderEpochs {
         self.entries.last().map_or(-1, |entry| entry.epoch)
     }
 
+    /// The oldest epoch that has records left.
+    pub(crate) fn earliest(&self) -> Option<i32> {
+        self.entries.first().map(|entry| entry.epoch)
+    }
+
     /// Where an epoch ends, as Kafka's `LeaderEpochFileCache.endOffsetFor`.
     pub(crate) fn end_of(&self, epoch: i32, log_end_offset: i64) -> Option<EpochEnd> {
         let latest = self.entries.last()?.epoch;

@@ -219,6 +219,10 @@ impl Log {
     pub fn latest_epoch(&self) -> i32 {
         self.epochs.hold().latest()
     }
+    /// Leader epoch at the log start offset; `None` for an empty log.
+    pub fn earliest_epoch(&self) -> Option<i32> {
+        self.epochs.hold().earliest()
+    }
     /// KIP-320: where the epoch ends for readers; `None` if nothing is known.
     pub fn epoch_end(&self, leader_epoch: i32) -> Option<EpochEnd> {
         let high_watermark = self.high_watermark();

@@ -3,46 +3,58 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use harness::random::Random;
 use harness::{Broker, Options, PATIENCE, rd, unique};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer;
 
-use crate::chance::{Chance, number};
 use crate::commits::committed;
 use crate::followers::Followers;
 use crate::load::{Load, PARTITIONS, Sent, Topics, is_tombstone, key_of};
 
 #[test]
 fn acknowledged_records_are_there_once_and_in_order() -> Result<()> {
-    let cycles = number("KLAMM_CRASH_CYCLES")?.unwrap_or(25);
-    survive("flush=commit", Options::default(), cycles)
+    survive("flush=commit", Options::default(), cycles(25)?)
 }
 
 #[test]
 fn the_page_cache_outlives_the_process() -> Result<()> {
-    let cycles = number("KLAMM_CRASH_CYCLES")?.unwrap_or(10);
-    survive("flush=os", Options::default().set("flush", "os"), cycles)
+    survive(
+        "flush=os",
+        Options::default().set("flush", "os"),
+        cycles(10)?,
+    )
+}
+
+/// How often to kill.
+fn cycles(in_general: u64) -> Result<u64> {
+    let Ok(wanted) = std::env::var("KLAMM_CRASH_CYCLES") else {
+        return Ok(in_general);
+    };
+    wanted
+        .parse()
+        .with_context(|| format!("KLAMM_CRASH_CYCLES={wanted}"))
 }
 
 fn survive(what: &str, options: Options, cycles: u64) -> Result<()> {
-    let mut chance = Chance::new(what)?;
+    let mut chance = Random::announced(what);
     let options = options
         .set("log.cleaner.backoff.ms", "100")
         .set("log.retention.check.interval.ms", "500");
     let mut broker = Broker::start(options)?;
     let topics = make_topics(&broker)?;
     let group = unique("followers");
-    let load = Load::start(broker.bootstrap(), &topics, chance.below(u64::MAX))?;
+    let load = Load::start(broker.bootstrap(), &topics, chance.next_number())?;
     let followers = Followers::start(broker.bootstrap(), &group, &topics)?;
     let mut seen = vec![-1; PARTITIONS as usize];
     for cycle in 0..cycles {
-        std::thread::sleep(chance.between(50, 2_000));
+        std::thread::sleep(Duration::from_millis(50 + chance.below(1_950)));
         let answered = followers.committed();
         broker.kill9()?;
         if chance.below(5) == 0 {
             // Once more while it looks at what the first kill left.
             broker.begin_restart()?;
-            std::thread::sleep(chance.between(0, 30));
+            std::thread::sleep(Duration::from_millis(chance.below(30)));
             broker.kill9()?;
         }
         broker.restart()?;

@@ -5,16 +5,16 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use harness::random::Random;
 use harness::{PATIENCE, rd};
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
-
-use crate::chance::Chance;
 
 /// Partitions of the plain topic.
 pub(crate) const PARTITIONS: i32 = 4;
@@ -34,7 +34,7 @@ pub(crate) struct Topics {
 
 /// The key that record `number` of the compacted topic has.
 pub(crate) fn key_of(number: u64) -> String {
-    format!("key-{}", Chance::of(number).below(KEYS))
+    format!("key-{}", Random::new(number).below(KEYS))
 }
 
 /// Whether record `number` of the compacted topic deletes its key.
@@ -109,7 +109,7 @@ impl Load {
         let over = Arc::new(AtomicBool::new(false));
         let (stop, topics) = (Arc::clone(&over), topics.clone());
         let thread = std::thread::spawn(move || {
-            let sent = write(&producer, &topics, &stop, Chance::of(seed))?;
+            let sent = write(&producer, &topics, &stop, Random::new(seed))?;
             producer.flush(PATIENCE).context("what was sent last")?;
             Ok(sent)
         });
@@ -150,7 +150,7 @@ fn write(
     producer: &ThreadedProducer<Reports>,
     topics: &Topics,
     stop: &AtomicBool,
-    mut chance: Chance,
+    mut chance: Random,
 ) -> Result<Sent> {
     let mut sent = Sent::default();
     while !stop.load(Ordering::Relaxed) {
@@ -171,7 +171,7 @@ fn write(
                 sent.compacted += 1;
             }
         }
-        std::thread::sleep(chance.between(0, 60));
+        std::thread::sleep(Duration::from_millis(chance.below(60)));
     }
     Ok(sent)
 }
@@ -196,7 +196,7 @@ fn send(
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                 record = back;
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                std::thread::sleep(Duration::from_millis(2));
             }
             Err((error, _)) => return Err(error.into()),
         }

@@ -18,7 +18,8 @@ use crate::{PATIENCE, Program, Wire};
 pub struct Options {
     settings: Vec<(String, String)>,
     data_dir: Option<PathBuf>,
-    open_files: Option<u32>,
+    limits: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Options {
@@ -32,7 +33,14 @@ impl Options {
     /// Lets the process have only so many file descriptors.
     #[must_use]
     pub fn open_files(mut self, limit: u32) -> Self {
-        self.open_files = Some(limit);
+        self.limits.push(format!("-n {limit}"));
+        self
+    }
+
+    /// Sets a variable of the process's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -50,8 +58,7 @@ impl Options {
 pub struct Broker {
     process: Option<Process>,
     program: Program,
-    settings: Vec<(String, String)>,
-    open_files: Option<u32>,
+    options: Options,
     data_dir: PathBuf,
     address: String,
     ports: (u16, u16),
@@ -67,8 +74,7 @@ impl Broker {
             return Ok(Self {
                 process: None,
                 program: Program::under_test(),
-                settings: Vec::new(),
-                open_files: None,
+                options,
                 data_dir: folder.path().to_owned(),
                 address,
                 ports: (0, 0),
@@ -101,11 +107,11 @@ impl Broker {
         Ok(Self {
             process: None,
             program,
-            settings: options.settings,
-            open_files: options.open_files,
             data_dir: options
                 .data_dir
+                .clone()
                 .unwrap_or_else(|| folder.path().join("data")),
+            options,
             address: format!("127.0.0.1:{}", ports.0),
             ports,
             folder,
@@ -113,12 +119,15 @@ impl Broker {
     }
 
     fn spawn(&mut self) -> Result<()> {
-        let mut command =
-            self.program
-                .command(&self.data_dir, self.ports.0, self.ports.1, &self.settings)?;
-        if let Some(limit) = self.open_files {
-            command = limited(&command, limit);
+        let (port, second_port) = self.ports;
+        let settings = &self.options.settings;
+        let mut command = self
+            .program
+            .command(&self.data_dir, port, second_port, settings)?;
+        if !self.options.limits.is_empty() {
+            command = limited(&command, &self.options.limits);
         }
+        command.envs(self.options.environment.iter().cloned());
         self.process = Some(Process::start(command, &self.folder.path().join("log"))?);
         Ok(())
     }
@@ -219,9 +228,11 @@ impl Broker {
 
     /// Changes a setting from the next start on; `None` takes it away.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
-        self.settings.retain(|(known, _)| known != name);
+        self.options.settings.retain(|(known, _)| known != name);
         if let Some(value) = value {
-            self.settings.push((name.to_owned(), value.to_owned()));
+            self.options
+                .settings
+                .push((name.to_owned(), value.to_owned()));
         }
     }
 
@@ -253,10 +264,11 @@ impl Drop for Broker {
     }
 }
 
-/// The same command in a shell that first lowers its limit of open files.
-fn limited(command: &Command, limit: u32) -> Command {
+/// The same command in a shell that first lowers its limits.
+fn limited(command: &Command, limits: &[String]) -> Command {
     let mut shell = Command::new("sh");
-    let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+    let limits = limits.iter().map(|limit| format!("ulimit {limit} && "));
+    let script = limits.collect::<String>() + "exec \"$0\" \"$@\"";
     shell.arg("-c").arg(script).arg(command.get_program());
     shell.args(command.get_args());
     for (name, value) in command.get_envs() {

@@ -13,6 +13,7 @@
 pub mod ask;
 pub mod batch;
 pub mod broker;
+pub mod disk;
 pub mod fields;
 pub mod foreign;
 pub mod http;
@@ -27,6 +28,7 @@ pub mod wire;
 
 pub use batch::Batch;
 pub use broker::{Broker, Options};
+pub use disk::Disk;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use random::Random;

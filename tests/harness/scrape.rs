@@ -1,30 +1,12 @@
-//! What the broker tells over HTTP of itself (klamm only).
-use std::io::{Read, Write};
-use std::net::TcpStream;
+//! What the broker counts (klamm only).
+use anyhow::{Context, Result};
 
-use anyhow::{Context, Result, ensure};
-
-use crate::Broker;
+use crate::{Broker, http};
 
 impl Broker {
-    /// The body of `GET path`.
-    pub fn get(&self, path: &str) -> Result<String> {
-        let mut stream = TcpStream::connect(self.http())?;
-        stream.set_read_timeout(Some(crate::PATIENCE))?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: klamm\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        ensure!(head.contains(" 200 "), "GET {path}: {head}");
-        Ok(body.to_owned())
-    }
-
     /// The value of the first sample of `name` that has all these labels.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
-        let page = self.get("/metrics")?;
+        let page = http::get(&self.http(), "/metrics")?.text();
         let sample = page.lines().find(|line| {
             let rest = line.strip_prefix(name);
             rest.is_some_and(|rest| rest.starts_with(['{', ' ']))

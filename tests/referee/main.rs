@@ -5,6 +5,7 @@
 mod basics;
 mod configs;
 mod fetch;
+mod files;
 mod groups;
 mod members;
 mod offsets;

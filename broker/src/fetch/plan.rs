@@ -1,4 +1,5 @@
 //! One look at the partitions of a fetch: what each has to give, within the limits of the request.
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use storage::{EpochEnd, ReadError};
 use uuid::Uuid;
 
 use crate::metadata::Topic;
-use crate::partition::{LEADER_EPOCH, Partition};
+use crate::partition::Partition;
 
 /// One partition that a client wants to read.
 #[derive(Debug, Clone)]
@@ -134,7 +135,7 @@ impl Plan {
         max_bytes: usize,
         read_committed: bool,
     ) -> Answer {
-        if let Some(error) = epoch_error(wanted.current_leader_epoch) {
+        if let Some(error) = epoch_error(wanted.current_leader_epoch, partition) {
             return Answer::error(error);
         }
         let high_watermark = partition.high_watermark();
@@ -152,7 +153,7 @@ impl Plan {
             diverging: None,
             records: Bytes::new(),
         };
-        if wanted.last_fetched_epoch > LEADER_EPOCH {
+        if wanted.last_fetched_epoch > partition.leader_epoch {
             // Records of an epoch that is yet to come were never here (UnifiedLog.read).
             return Answer::error(ErrorCode::OffsetOutOfRange);
         }
@@ -207,11 +208,12 @@ impl Answer {
 }
 
 /// Checks the client's idea of the leader epoch (KIP-320).
-pub fn epoch_error(current_leader_epoch: i32) -> Option<ErrorCode> {
-    match current_leader_epoch {
-        -1 | LEADER_EPOCH => None,
-        epoch if epoch < LEADER_EPOCH => Some(ErrorCode::FencedLeaderEpoch),
-        _ => Some(ErrorCode::UnknownLeaderEpoch),
+pub fn epoch_error(current_leader_epoch: i32, partition: &Partition) -> Option<ErrorCode> {
+    match current_leader_epoch.cmp(&partition.leader_epoch) {
+        _ if current_leader_epoch == -1 => None,
+        Ordering::Less => Some(ErrorCode::FencedLeaderEpoch),
+        Ordering::Equal => None,
+        Ordering::Greater => Some(ErrorCode::UnknownLeaderEpoch),
     }
 }
 

@@ -16,7 +16,7 @@ use super::Api;
 use super::metadata::TOPIC_OPERATIONS;
 use crate::dispatch::{Context, Reply};
 use crate::metadata::{Topic, reason_invalid_name};
-use crate::partition::{LEADER_EPOCH, Partition};
+use crate::partition::Partition;
 
 /// See the module.
 pub struct DescribeTopicPartitions;
@@ -139,7 +139,7 @@ fn found<'a>(
         DescribeTopicPartitionsResponsePartition::default()
             .with_partition_index(partition.index)
             .with_leader_id(node)
-            .with_leader_epoch(LEADER_EPOCH)
+            .with_leader_epoch(partition.leader_epoch)
             .with_replica_nodes(vec![node])
             .with_isr_nodes(vec![node])
             .with_eligible_leader_replicas(Some(Vec::new()))

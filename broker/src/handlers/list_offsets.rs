@@ -15,7 +15,7 @@ use storage::TimestampOffset;
 use super::Api;
 use crate::dispatch::{Context, Reply};
 use crate::fetch::{epoch_error, read_error};
-use crate::partition::{LEADER_EPOCH, Partition};
+use crate::partition::Partition;
 
 /// See the module.
 pub struct ListOffsets;
@@ -94,7 +94,7 @@ fn answer(
         .partition(topic, wanted.partition_index)
     {
         None => Err(ErrorCode::UnknownTopicOrPartition),
-        Some(partition) => match epoch_error(wanted.current_leader_epoch) {
+        Some(partition) => match epoch_error(wanted.current_leader_epoch, &partition) {
             Some(error) => Err(error),
             None => look_up(context, &partition, wanted.timestamp, read_committed),
         },
@@ -126,12 +126,17 @@ fn look_up(
     } else {
         partition.high_watermark()
     };
-    let at = |offset| {
+    let at = |offset, leader_epoch| {
         Ok(Some(TimestampOffset {
             timestamp: -1,
             offset,
-            leader_epoch: LEADER_EPOCH,
+            leader_epoch,
         }))
+    };
+    let earliest = || {
+        let log = &partition.log;
+        let epoch = log.earliest_epoch().unwrap_or(partition.leader_epoch);
+        at(log.start_offset(), epoch)
     };
     let needs = |version| {
         if context.version >= version {
@@ -141,8 +146,8 @@ fn look_up(
         }
     };
     match timestamp {
-        LATEST => at(end),
-        EARLIEST => at(partition.log.start_offset()),
+        LATEST => at(end, partition.leader_epoch),
+        EARLIEST => earliest(),
         MAX_TIMESTAMP => {
             needs(7)?;
             partition
@@ -152,7 +157,7 @@ fn look_up(
         }
         EARLIEST_LOCAL => {
             needs(8)?;
-            at(partition.log.start_offset())
+            earliest()
         }
         LATEST_TIERED => {
             needs(9)?;

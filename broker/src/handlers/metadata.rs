@@ -19,7 +19,6 @@ use uuid::Uuid;
 use super::Api;
 use crate::dispatch::{Context, Reply};
 use crate::metadata::{self, NewTopic, Topic, TopicError};
-use crate::partition::LEADER_EPOCH;
 
 /// See the module.
 pub struct Metadata;
@@ -217,7 +216,7 @@ fn found(context: &Context, topic: &Topic) -> MetadataResponseTopic {
         MetadataResponsePartition::default()
             .with_partition_index(partition.index)
             .with_leader_id(node)
-            .with_leader_epoch(LEADER_EPOCH)
+            .with_leader_epoch(partition.leader_epoch)
             .with_replica_nodes(vec![node])
             .with_isr_nodes(vec![node])
     });

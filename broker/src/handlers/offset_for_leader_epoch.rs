@@ -50,7 +50,7 @@ fn answer(context: &Context, topic: &str, wanted: &OffsetForLeaderPartition) -> 
     let Some(partition) = context.broker.topics.partition(topic, wanted.partition) else {
         return undefined(ErrorCode::UnknownTopicOrPartition);
     };
-    if let Some(error) = epoch_error(wanted.current_leader_epoch) {
+    if let Some(error) = epoch_error(wanted.current_leader_epoch, &partition) {
         return undefined(error);
     }
     match partition.log.epoch_end(wanted.leader_epoch) {

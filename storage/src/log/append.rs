@@ -46,7 +46,7 @@ impl Log {
                 ..appended
             });
         }
-        let rolled = self.make_room(&mut writer, &config, records.len(), &checked, how.now_ms)?;
+        let rolled = self.make_room(&mut writer, &config, records.len(), &checked)?;
         let base_offset = self.end_offset();
         self.write(&mut writer, records, &checked, &config, how)?;
         let end_offset = base_offset + checked.span;

@@ -7,7 +7,7 @@ use super::Log;
 use super::writer::Writer;
 use crate::hold::Hold;
 use crate::segment::{Segment, file_name};
-use crate::{LogConfig, ReadError, StorageError, data_dir, reaper, services};
+use crate::{LogConfig, ReadError, StorageError, data_dir, reaper};
 
 impl Log {
     /// Moves the log start offset up to `offset` (at most the high watermark) and frees what lies below.
@@ -61,12 +61,12 @@ impl Log {
     /// Begins a new segment, whose name keeps the end, on a full disk too.
     fn roll_away(&self) -> Result<(), StorageError> {
         let mut writer = self.writer.hold();
-        let mut rolled = self.roll(&mut writer, services::wall_clock_ms());
+        let mut rolled = self.roll(&mut writer);
         if let Err(error) = &rolled
             && error.source.kind() == ErrorKind::StorageFull
         {
             self.services.ballast.let_go();
-            rolled = self.roll(&mut writer, services::wall_clock_ms());
+            rolled = self.roll(&mut writer);
         }
         drop(writer);
         if rolled? {
@@ -159,7 +159,7 @@ impl Log {
         }
         let count = self.count_expired(config, now_ms, cautious);
         if count == self.segments.count() {
-            self.roll(&mut writer, now_ms)?;
+            self.roll(&mut writer)?;
             drop(writer);
             self.files().sync_dir(&self.dir)?;
         }

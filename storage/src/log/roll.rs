@@ -20,13 +20,12 @@ impl Log {
         config: &LogConfig,
         length: usize,
         checked: &Checked,
-        now_ms: i64,
     ) -> Result<bool, AppendError> {
         let full = |error| self.full_or(error);
         activate(writer, config).map_err(full)?;
         let mut rolled = false;
         if self.must_roll(writer, config, length, checked) {
-            rolled = self.roll(writer, now_ms).map_err(full)?;
+            rolled = self.roll(writer).map_err(full)?;
             activate(writer, config).map_err(full)?;
         }
         let open = writer.open.as_mut().expect("just activated");
@@ -90,7 +89,7 @@ impl Log {
 
     /// Seals the active segment and begins a new one at the log end offset. Nothing happens to an
     /// empty one. Tells whether it did.
-    pub(super) fn roll(&self, writer: &mut Writer, now_ms: i64) -> Result<bool, StorageError> {
+    pub(super) fn roll(&self, writer: &mut Writer) -> Result<bool, StorageError> {
         if writer.active.size() == 0 {
             return Ok(false);
         }
@@ -106,9 +105,6 @@ impl Log {
         }
         writer.unsynced.push(Arc::clone(&sealed));
         writer.unflushed.push(sealed);
-        writer
-            .producers
-            .expire(now_ms, self.services.options.producer_id_expiration_ms);
         self.write_snapshot(writer, end_offset);
         self.segments.push(next);
         Ok(true)
@@ -164,7 +160,7 @@ impl Log {
         if !due || self.check_writable().is_err() {
             return Ok(());
         }
-        let rolled = self.roll(&mut writer, now_ms)?;
+        let rolled = self.roll(&mut writer)?;
         drop(writer);
         if rolled {
             self.request_flush();

@@ -80,11 +80,16 @@ pub(super) fn transaction_index(bytes: &[u8]) -> Vec<AbortedEntry> {
     entries.iter().map(entry).collect()
 }
 
-/// The producers of a `.snapshot`; `None` if it is not version 1 or not as long as it says.
+/// The producers of a `.snapshot`; `None` if it is not version 1, not as long as it says, or its
+/// checksum is wrong.
 pub(super) fn snapshot(bytes: &[u8]) -> Option<Vec<ProducerEntry>> {
     let (head, rest) = bytes.split_at_checked(10)?;
     let (entries, odd) = rest.as_chunks::<PRODUCER_LEN>();
-    if head[..2] != [0, 1] || i32_at(head, 6) as usize != entries.len() || !odd.is_empty() {
+    let sound = head[..2] == [0, 1]
+        && i32_at(head, 2) as u32 == crc32c::crc32c(&bytes[6..])
+        && i32_at(head, 6) as usize == entries.len()
+        && odd.is_empty();
+    if !sound {
         return None;
     }
     let entry = |entry: &[u8; PRODUCER_LEN]| ProducerEntry {
@@ -147,6 +152,9 @@ mod tests {
         assert_eq!(snapshot(&bytes), None);
         bytes.extend([0; PRODUCER_LEN]);
         bytes[17] = 7;
+        assert_eq!(snapshot(&bytes), None, "the checksum is wrong");
+        let checksum = crc32c::crc32c(&bytes[6..]);
+        bytes[2..6].copy_from_slice(&checksum.to_be_bytes());
         assert_eq!(
             snapshot(&bytes).map(|entries| entries[0].producer_id),
             Some(7)

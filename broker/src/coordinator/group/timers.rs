@@ -17,7 +17,8 @@ use crate::partition;
 pub struct Now {
     /// Milliseconds since the coordinator started; never jumps.
     pub ticks_ms: u64,
-    /// Epoch milliseconds, for what is written down.
+    /// Epoch milliseconds, for what is written down: as the wall clock was when the coordinator
+    /// started, so that offsets do not expire when it is set.
     pub wall_ms: i64,
 }
 
@@ -25,6 +26,7 @@ pub struct Now {
 #[derive(Debug)]
 pub struct Clock {
     started: Instant,
+    started_ms: i64,
 }
 
 impl Clock {
@@ -32,14 +34,16 @@ impl Clock {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
+            started_ms: partition::now_ms(),
         }
     }
 
     /// This moment.
     pub fn now(&self) -> Now {
+        let ticks_ms = self.started.elapsed().as_millis() as u64;
         Now {
-            ticks_ms: self.started.elapsed().as_millis() as u64,
-            wall_ms: partition::now_ms(),
+            ticks_ms,
+            wall_ms: self.started_ms.saturating_add_unsigned(ticks_ms),
         }
     }
 
