@@ -78,11 +78,17 @@ impl Contents {
                 Ok(found) if found.header.last_offset() >= offset => return Ok(Some(found)),
                 Ok(_) => {}
                 Err(bad) => {
-                    let found = batches::resync(bytes, walk.position(), base_offset).ok_or(bad)?;
-                    if found.header.base_offset > offset {
+                    let from = walk.position();
+                    // Not past the next batch that the index knows.
+                    let known = self.boundary_after(base_offset, from);
+                    let stop = known.map_or(bytes.len(), |(position, _)| position);
+                    let found = batches::resync(&bytes[..stop], from, walk.next_offset())
+                        .map(|found| (found.position, found.header.base_offset));
+                    let (position, next_offset) = found.or(known).ok_or(bad)?;
+                    if next_offset > offset {
                         return Err(bad);
                     }
-                    walk = Walk::new(bytes, found.position, found.header.base_offset);
+                    walk = Walk::new(bytes, position, next_offset);
                 }
             }
         }
@@ -95,6 +101,15 @@ impl Contents {
         entry
             .and_then(|entry| self.checked(base_offset, entry))
             .unwrap_or((0, base_offset))
+    }
+
+    /// The first batch after `position` that the index knows: its position and base offset.
+    fn boundary_after(&self, base_offset: i64, position: usize) -> Option<(usize, i64)> {
+        let indexes = self.indexes.shared();
+        indexes
+            .offsets
+            .after(position)
+            .find_map(|entry| self.checked(base_offset, entry))
     }
 
     /// The batch that an index entry points to: its position and base offset, if the entry fits.

@@ -230,6 +230,11 @@ impl Logs {
         Ok((stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize))
     }
 
+    /// How many reads met a damaged batch since the start.
+    pub fn corrupt_reads(&self) -> u64 {
+        self.services.corrupt_reads.load(Ordering::Relaxed)
+    }
+
     /// What the cleaner did since the start.
     pub fn cleaner_stats(&self) -> CleanerStats {
         self.services.cleaner.stats()

@@ -53,6 +53,14 @@ impl OffsetIndex {
         self.entries[..count].last().copied()
     }
 
+    /// Entries whose batch starts after `position`, the nearest first.
+    pub(crate) fn after(&self, position: usize) -> impl Iterator<Item = OffsetEntry> + '_ {
+        let count = self
+            .entries
+            .partition_point(|entry| entry.position as usize <= position);
+        self.entries[count..].iter().copied()
+    }
+
     /// The content of the file.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.entries.len() * ENTRY);

@@ -55,6 +55,9 @@ pub(crate) struct Producer {
     pub(crate) last_timestamp: i64,
     /// First offset of its open transaction.
     pub(crate) transaction_start: Option<i64>,
+    /// Wall clock of its last append (epoch ms), from which it expires. `None` if that was before
+    /// this start: then its time begins when that is first asked.
+    seen_ms: Option<i64>,
     /// The newest last; at most [`REMEMBERED`], all of its epoch.
     batches: Vec<ProducedBatch>,
     /// A snapshot tells the last batch only: those before it are in the log still.
@@ -75,6 +78,7 @@ impl Producer {
             coordinator_epoch,
             last_timestamp,
             transaction_start,
+            seen_ms: None,
             partial: last_batch.is_some(),
             batches: last_batch.into_iter().collect(),
         }
@@ -173,8 +177,14 @@ impl Producers {
         Ok(Sequence::Next)
     }
 
-    /// Notes a batch that is in the log, with what it says if it is a transaction marker.
-    pub(crate) fn apply(&mut self, header: &BatchHeader, marker: Option<Marker>) {
+    /// Notes a batch that is in the log, with what it says if it is a transaction marker, and the
+    /// wall clock (epoch ms) if it was appended just now.
+    pub(crate) fn apply(
+        &mut self,
+        header: &BatchHeader,
+        marker: Option<Marker>,
+        now_ms: Option<i64>,
+    ) {
         if header.producer_id < 0 {
             return;
         }
@@ -194,6 +204,7 @@ impl Producers {
             producer.partial = false;
         }
         producer.last_timestamp = header.max_timestamp;
+        producer.seen_ms = now_ms;
         if let Some(marker) = marker {
             producer.coordinator_epoch = marker.coordinator_epoch;
             producer.transaction_start = None;
@@ -261,11 +272,12 @@ impl Producers {
         self.by_id.insert(producer_id, producer);
     }
 
-    /// Forgets producers that wrote nothing for `expiration_ms` and have no open transaction.
+    /// Forgets producers that wrote nothing for `expiration_ms` and have no open transaction. Why the
+    /// timestamps of their batches do not count: `docs/decisions/0013`.
     pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         self.by_id.retain(|_, producer| {
-            producer.transaction_start.is_some()
-                || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
+            let seen_ms = *producer.seen_ms.get_or_insert(now_ms);
+            producer.transaction_start.is_some() || now_ms.saturating_sub(seen_ms) < expiration_ms
         });
     }
 
@@ -333,7 +345,7 @@ mod tests {
     #[test]
     fn sequences_wrap() {
         let mut producers = Producers::default();
-        producers.apply(&header(0, i32::MAX - 1, 2, 0), None);
+        producers.apply(&header(0, i32::MAX - 1, 2, 0), None, None);
         assert_eq!(
             producers.check(&header(0, 0, 1, 0)).unwrap(),
             Sequence::Next
@@ -341,7 +353,7 @@ mod tests {
         assert_eq!(expected(producers.check(&header(0, 1, 1, 0))), 0);
         // A batch across the wrap: MAX-1, MAX, 0, 1.
         let mut producers = Producers::default();
-        producers.apply(&header(0, i32::MAX - 1, 4, 0), None);
+        producers.apply(&header(0, i32::MAX - 1, 4, 0), None, None);
         assert_eq!(
             producers.check(&header(0, 2, 1, 0)).unwrap(),
             Sequence::Next
@@ -354,7 +366,7 @@ mod tests {
     fn only_the_last_five_batches_are_duplicates() {
         let mut producers = Producers::default();
         for i in 0..6 {
-            producers.apply(&header(0, i, 1, i64::from(i) + 100), None);
+            producers.apply(&header(0, i, 1, i64::from(i) + 100), None, None);
         }
         for i in 1..6 {
             match producers.check(&header(0, i, 1, 0)).unwrap() {
@@ -368,7 +380,7 @@ mod tests {
     #[test]
     fn a_new_epoch_starts_at_zero_and_fences_the_old_one() {
         let mut producers = Producers::default();
-        producers.apply(&header(1, 5, 1, 0), None);
+        producers.apply(&header(1, 5, 1, 0), None, None);
         assert_eq!(expected(producers.check(&header(2, 6, 1, 0))), 0);
         assert_eq!(
             producers.check(&header(2, 0, 1, 0)).unwrap(),
@@ -383,17 +395,31 @@ mod tests {
                 ..
             })
         ));
-        producers.apply(&header(2, 0, 1, 1), None);
+        producers.apply(&header(2, 0, 1, 1), None, None);
         assert_eq!(expected(producers.check(&header(2, 6, 1, 0))), 1);
     }
 
     #[test]
     fn producers_expire_unless_a_transaction_is_open() {
         let mut producers = Producers::default();
-        producers.apply(&header(0, 0, 1, 0), None);
-        producers.expire(1000, 1001);
+        // Its batch is of the year 1970, but was appended at 500.
+        producers.apply(&header(0, 0, 1, 0), None, Some(500));
+        producers.expire(1499, 1000);
         assert_eq!(producers.describe().len(), 1);
-        producers.expire(1000, 1000);
+        producers.expire(1500, 1000);
         assert_eq!(producers.describe().len(), 0);
+        // From before a restart: its time begins with the first look.
+        producers.apply(&header(0, 0, 1, 0), None, None);
+        producers.expire(5000, 1000);
+        producers.expire(5999, 1000);
+        assert_eq!(producers.describe().len(), 1);
+        producers.expire(6000, 1000);
+        assert_eq!(producers.describe().len(), 0);
+        let mut open = BatchBuilder::new().producer(7, 0, 0).transactional();
+        open.push(0, None, None);
+        let open = BatchHeader::parse(&open.build()).unwrap();
+        producers.apply(&open, None, Some(0));
+        producers.expire(i64::MAX, 1000);
+        assert_eq!(producers.describe().len(), 1);
     }
 }

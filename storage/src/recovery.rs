@@ -127,7 +127,10 @@ impl Opening<'_> {
         let segment = Segment::existing(self.files, self.dir, last)?;
         self.recovered.end = last;
         if segment.size() > 0 {
-            let Some(end) = segment.contents()?.end_offset(last) else {
+            let end = segment.contents()?.end_offset(last);
+            // What ends above the recovery point of a clean shutdown has a wrong offset.
+            let point = self.known.recovery_point;
+            let Some(end) = end.filter(|end| point.is_none_or(|point| *end <= point)) else {
                 tracing::warn!(path = %segment.log_path().display(),
                     "the end of a log that was closed in order is damaged");
                 let recovery_point = self.known.recovery_point.unwrap_or_default();

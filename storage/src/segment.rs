@@ -32,6 +32,8 @@ pub(crate) struct Segment {
     contents: RwLock<Option<Arc<Contents>>>,
     /// Whether it was read since the last [`Segment::release_idle`].
     used: AtomicBool,
+    /// Whether the batch was asked that is said to have the largest timestamp.
+    is_time_confirmed: AtomicBool,
     /// Whether its contents stay loaded: its files have other names, or are gone.
     pinned: AtomicBool,
 }
@@ -53,6 +55,7 @@ impl Segment {
             last_append_ms: AtomicI64::new(NO_TIMESTAMP),
             contents: RwLock::new(None),
             used: AtomicBool::new(false),
+            is_time_confirmed: AtomicBool::new(false),
             pinned: AtomicBool::new(false),
         }
     }
@@ -178,14 +181,34 @@ impl Segment {
         self.newest_ms() < oldest_ms && self.confirm_max_timestamp() && self.newest_ms() < oldest_ms
     }
 
+    /// Whether all its records are before `timestamp`, likewise.
+    pub(crate) fn is_below(&self, timestamp: i64) -> bool {
+        self.max_timestamp() < timestamp
+            && self.confirm_max_timestamp()
+            && self.max_timestamp() < timestamp
+    }
+
     /// Corrects the largest timestamp if the batch that it is said to be from has another one. False
     /// if that cannot be told.
     fn confirm_max_timestamp(&self) -> bool {
+        if self.is_time_confirmed.load(Ordering::Relaxed) {
+            return true;
+        }
+        let confirmed = self.ask_for_max_timestamp();
+        // The indexes of one that is appended to are in memory, and true.
+        self.is_time_confirmed.store(confirmed, Ordering::Relaxed);
+        confirmed
+    }
+
+    fn ask_for_max_timestamp(&self) -> bool {
         let Ok(contents) = self.contents() else {
             return false;
         };
         let max = contents.indexes.shared().max;
         if max.is_none_or(|max| contents.has_time(self.base_offset, max)) {
+            // The file may have been damaged, and the index be built again when it was loaded.
+            let timestamp = max.map_or(NO_TIMESTAMP, |max| max.timestamp);
+            self.max_timestamp.store(timestamp, Ordering::Relaxed);
             return true;
         }
         tracing::warn!(path = %self.path("timeindex").display(),

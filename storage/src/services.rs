@@ -1,6 +1,7 @@
 //! What all logs of a data directory share.
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,6 +31,8 @@ pub(crate) struct Services {
     pub(crate) logs: RwLock<BTreeMap<PartitionKey, Arc<Log>>>,
     pub(crate) flush_latency: RwLock<Option<ObserveFlush>>,
     pub(crate) cleaner: Cleaner,
+    /// Reads that met a damaged batch.
+    pub(crate) corrupt_reads: AtomicU64,
     /// Space for a checkpoint on a full disk.
     pub(crate) ballast: Ballast,
     /// What the checkpoint files say, by name.
@@ -45,6 +48,7 @@ impl Services {
             options,
             files,
             by_hand,
+            corrupt_reads: AtomicU64::new(0),
             flusher: Arc::default(),
             cleaner: Cleaner::default(),
             logs: RwLock::default(),

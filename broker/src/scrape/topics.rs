@@ -58,6 +58,11 @@ const GAUGES: [Gauge; 5] = [
 
 /// Writes what each topic took and gave, and where each log stands.
 pub fn write(page: &mut Page, broker: &Broker) {
+    page.counter(
+        "klamm_log_corrupt_reads_total",
+        "Reads that met a damaged batch.",
+    )
+    .sample(&[], broker.logs.corrupt_reads());
     let topics: Vec<Arc<Topic>> = broker.topics.all();
     page.gauge("klamm_topics", "Topics, internal ones included.")
         .sample(&[], topics.len());

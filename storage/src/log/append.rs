@@ -128,7 +128,7 @@ impl Log {
         for Placed { header, bytes, .. } in &batches {
             let interval = config.index_interval_bytes;
             indexes.note(active.base_offset(), header, position, interval);
-            producers.apply(header, Marker::read(header, bytes));
+            producers.apply(header, Marker::read(header, bytes), Some(how.now_ms));
             position += bytes.len();
         }
         open.first_timestamp.get_or_insert(checked.max_timestamp);

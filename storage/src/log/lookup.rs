@@ -23,7 +23,7 @@ impl Log {
         let start = self.start_offset();
         self.check_range(start)?;
         for segment in self.segments.all() {
-            if segment.size() == 0 || segment.max_timestamp() < timestamp {
+            if segment.size() == 0 || segment.is_below(timestamp) {
                 continue;
             }
             let contents = self.contents(&segment, start)?;
@@ -66,7 +66,7 @@ impl Log {
             let known = best
                 .as_ref()
                 .map_or(NO_TIMESTAMP, |(_, _, found)| found.header.max_timestamp);
-            if segment.size() == 0 || segment.max_timestamp() <= known {
+            if segment.size() == 0 || segment.is_below(known.saturating_add(1)) {
                 continue;
             }
             let contents = self.contents(&segment, start)?;

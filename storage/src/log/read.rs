@@ -1,6 +1,7 @@
 //! Reading: whole batches as one slice of one segment's mapping.
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -25,11 +26,17 @@ impl Log {
         min_one_batch: bool,
     ) -> Result<Read, ReadError> {
         self.check_range(offset)?;
-        let limit = up_to.min(self.end_offset());
+        let end_offset = self.end_offset();
+        let limit = up_to.min(end_offset);
         if offset >= limit {
             return Ok(Read::empty());
         }
-        let Some((segment, contents, found)) = self.find(offset)? else {
+        let found = self.find_below(offset, end_offset).inspect_err(|error| {
+            if matches!(error, ReadError::Corrupt { .. }) {
+                self.services.corrupt_reads.fetch_add(1, Ordering::Relaxed);
+            }
+        })?;
+        let Some((segment, contents, found)) = found else {
             return Ok(Read::empty());
         };
         let too_large = found.header.size() > max_bytes && !min_one_batch;
@@ -93,6 +100,18 @@ impl Log {
         Ok(())
     }
 
+    /// As [`Log::find`] for an offset below `end`, where the log ended a moment ago.
+    fn find_below(&self, offset: i64, end: i64) -> Result<Option<Hit>, ReadError> {
+        let found = self.find(offset)?;
+        match &found {
+            // Its offsets are wrong.
+            Some((segment, _, hit)) if hit.header.last_offset() >= end => {
+                Err(corrupt(segment, offset))
+            }
+            _ => Ok(found),
+        }
+    }
+
     /// The first batch that ends at or after `offset`, in whichever segment it is.
     pub(super) fn find(&self, offset: i64) -> Result<Option<Hit>, ReadError> {
         let Some(mut segment) = self.segments.holding(offset) else {
@@ -109,6 +128,8 @@ impl Log {
             }
             match self.segments.after(segment.base_offset()) {
                 Some(next) => segment = next,
+                // A hole at the end: nothing will ever be there, and whoever waits for it has to know.
+                None if offset < self.end_offset() => return Err(corrupt(&segment, offset)),
                 None => return Ok(None),
             }
         }

@@ -41,7 +41,7 @@ pub(crate) fn restore(
             if found.header.base_offset >= from {
                 let batch = &bytes[found.position..found.end()];
                 let marker = Marker::read(&found.header, batch);
-                restored.producers.apply(&found.header, marker);
+                restored.producers.apply(&found.header, marker, None);
             }
         }
     }

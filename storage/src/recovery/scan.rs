@@ -35,12 +35,19 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Whether a batch lies where durable ones were, with offsets above them: those are wrong.
+    fn is_astray(&self, found: &Found) -> bool {
+        self.next_offset < self.recovery_point && found.header.base_offset != self.recovery_point
+    }
+
     /// The next batch that can stay. Below the recovery point damage is passed over, since what
     /// comes after it was durable; above, it ends the log.
     pub(super) fn next_good(&mut self) -> Option<Found> {
         let found = match Walk::new(self.bytes, self.position, self.next_offset).next()? {
             Ok(found) if found.header.last_offset() < self.recovery_point => found,
-            Ok(found) if verify(&self.bytes[found.position..]).is_ok() => {
+            Ok(found)
+                if !self.is_astray(&found) && verify(&self.bytes[found.position..]).is_ok() =>
+            {
                 self.batches += 1;
                 self.first_verified.get_or_insert(found.position);
                 found

@@ -1,0 +1,174 @@
+//! Damage in files that were durable: told, counted, and nothing around it is lost.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod fixture;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use fixture::*;
+use storage::disk::RealDisk;
+use storage::{Log, LogConfig, Logs, ReadError};
+
+fn small() -> LogConfig {
+    let mut small = config();
+    small.segment_bytes = 1500;
+    small.index_interval_bytes = 200;
+    small
+}
+
+/// A directory closed in order with the numbers 0..60 in several segments, a producer, two epochs.
+fn closed() -> tempfile::TempDir {
+    let (dir, logs, log) = create(&small());
+    for i in 0..60_i32 {
+        let mut how = CLIENT;
+        how.leader_epoch = i / 30;
+        let batch = match i % 5 {
+            0 => produced(5, 0, i / 5, 1),
+            _ => batch_at(NOW + i64::from(i), &[&i.to_be_bytes()]),
+        };
+        log.append(&batch, how).unwrap();
+    }
+    drop(log);
+    logs.close().unwrap();
+    dir
+}
+
+fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            let inner = self::files(&path).into_iter();
+            files.extend(inner.map(|(inner, content)| (format!("{name}/{inner}"), content)));
+        } else if !name.starts_with('.') || name == ".kafka_cleanshutdown" {
+            files.push((name, fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+fn is_log(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|e| e == "log")
+}
+
+fn write_files(dir: &Path, files: &[(String, Vec<u8>)]) {
+    fs::create_dir(dir.join("t-0")).unwrap();
+    for (name, content) in files {
+        fs::write(dir.join(name), content).unwrap();
+    }
+}
+
+/// The offsets that can be read one by one; all others must be told to be damaged.
+fn readable(log: &Log, told: &str) -> Vec<i64> {
+    (log.start_offset()..log.end_offset())
+        .filter(|&offset| match log.read(offset, i64::MAX, 1, true) {
+            Ok(read) => {
+                assert!(
+                    !read.records.is_empty(),
+                    "nothing at {offset}, and no error: {told}"
+                );
+                true
+            }
+            Err(ReadError::Corrupt { .. }) => false,
+            Err(error) => panic!("{offset}: {error}"),
+        })
+        .collect()
+}
+
+/// Numbers that look random and are the same each time.
+fn scattered(count: usize, below: usize) -> impl Iterator<Item = usize> {
+    (0..count).scan(12345_u64, move |state, _| {
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        Some((*state >> 33) as usize % below)
+    })
+}
+
+#[test]
+fn a_flipped_bit_anywhere_costs_one_batch_at_most() {
+    let dir = closed();
+    let files = files(dir.path());
+    let count = files.iter().filter(|(name, _)| is_log(name)).count();
+    assert!(count > 2, "several segments");
+    for (at, (name, content)) in files.iter().enumerate() {
+        let bits = content.len() * 8;
+        for bit in scattered(bits.min(120), bits.max(1)) {
+            for clean in [true, false] {
+                let mut files = files.clone();
+                files[at].1[bit / 8] ^= 1 << (bit % 8);
+                if !clean {
+                    files.retain(|(name, _)| name != ".kafka_cleanshutdown");
+                }
+                let copy = tempfile::tempdir().unwrap();
+                write_files(copy.path(), &files);
+                let told = format!("{name} bit {bit}, clean {clean}");
+                check_flipped(copy.path(), name, &told);
+            }
+        }
+    }
+}
+
+fn check_flipped(dir: &Path, name: &str, told: &str) {
+    let (_logs, log, _) = reopen(dir, &small());
+    if name == "log-start-offset-checkpoint" || name == "recovery-point-offset-checkpoint" {
+        // A digit that became another one cannot be told from the right one.
+        assert!(log.end_offset() >= 60, "{told}");
+    } else {
+        assert_eq!((log.start_offset(), log.end_offset()), (0, 60), "{told}");
+    }
+    let seen = readable(&log, told);
+    let lost = 60 - seen.iter().filter(|&&offset| offset < 60).count();
+    let is_log = is_log(name);
+    let checkpoint = name == "log-start-offset-checkpoint";
+    assert!(
+        lost <= usize::from(is_log) || checkpoint,
+        "{told}: {seen:?}"
+    );
+    for offset in 1..60 {
+        if offset % 5 == 0 || is_log || checkpoint {
+            continue;
+        }
+        let found = log.offset_for_timestamp(NOW + offset, 60).unwrap();
+        let found = found.map(|found| (found.offset, found.timestamp));
+        assert_eq!(found, Some((offset, NOW + offset)), "{told}");
+    }
+}
+
+#[test]
+fn a_hole_at_the_end_of_a_log_is_an_error_and_counted() {
+    let dir = closed();
+    // The last file is cut, below its recovery point.
+    let names = files(dir.path()).into_iter().map(|(name, _)| name);
+    let last = names.filter(|name| is_log(name)).max().unwrap();
+    let base: i64 = last[4..24].parse().unwrap();
+    fs::write(dir.path().join(last), "").unwrap();
+    fs::remove_file(dir.path().join(".kafka_cleanshutdown")).unwrap();
+    let (logs, log, _) = reopen(dir.path(), &small());
+    assert_eq!(log.end_offset(), 60);
+    assert_eq!(logs.corrupt_reads(), 0);
+    assert_eq!(readable(&log, "cut"), (0..base).collect::<Vec<_>>());
+    assert_eq!(logs.corrupt_reads(), (60 - base) as u64);
+    assert!(log.read(60, 61, 1, true).unwrap().records.is_empty());
+    append(&log, &batch(&[b"on"]));
+    assert_eq!(read_values(&log, 60), [(60, b"on".to_vec())]);
+}
+
+#[test]
+fn a_flush_comes_when_flush_ms_has_passed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.flush_ms = 1000;
+    let (logs, _) = Logs::open_by_hand(Arc::new(RealDisk), options(dir.path()), &config).unwrap();
+    let log = logs.create("t", 0, [7; 16], config).unwrap();
+    append(&log, &batch(&[b"a"]));
+    append(&log, &batch(&[b"b"]));
+    for (now_ms, flushed) in [(NOW, 0), (NOW + 999, 0), (NOW + 1000, 2)] {
+        logs.keep_house(now_ms);
+        logs.flush_requested();
+        assert_eq!(log.flushed_offset(), flushed);
+    }
+}
