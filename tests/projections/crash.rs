@@ -42,7 +42,8 @@ impl Customers {
                 if told.load(Ordering::Relaxed) {
                     break;
                 }
-                event::send(&producer, "events", &event)?;
+                event::send(&producer, "events", &event)
+                    .with_context(|| format!("{:?}", producer.client().fatal_error()))?;
                 sent += 1;
                 if sent % 4 == 0 {
                     thread::sleep(Duration::from_millis(2));
