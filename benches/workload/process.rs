@@ -110,6 +110,17 @@ impl Broker {
             / USER_HZ
     }
 
+    /// How many file descriptors it has open.
+    pub fn descriptors(&self) -> Result<usize, Error> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.pid))?.count())
+    }
+
+    /// How many regions of memory it has mapped.
+    pub fn mappings(&self) -> Result<usize, Error> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid))?;
+        Ok(maps.lines().count())
+    }
+
     /// A line of `/proc/<pid>/status` such as `VmRSS` or `RssAnon`, in MiB.
     pub fn memory_mib(&self, line: &str) -> f64 {
         let path = format!("/proc/{}/status", self.pid);

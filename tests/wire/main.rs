@@ -13,8 +13,10 @@ mod generate;
 mod golden;
 mod idle;
 mod lengths;
+mod many;
 mod memory;
 mod mutated;
 mod order;
 #[path = "../../protocol/tests/shape/random.rs"]
 mod random;
+mod slow;
