@@ -90,7 +90,7 @@ impl Partition {
 
     /// First offset of the oldest open transaction, or the high watermark.
     pub fn last_stable_offset(&self) -> i64 {
-        self.high_watermark()
+        self.log.last_stable_offset()
     }
 
     /// Registers to be woken by the next change of this partition's offsets, once.

@@ -96,6 +96,20 @@ pub enum AppendError {
         /// The epoch that came.
         got: i16,
     },
+    /// A batch outside of the transaction that its producer has open: INVALID_TXN_STATE.
+    #[error("producer {producer_id} has an open transaction, the batch is not part of it")]
+    OpenTransaction {
+        /// The producer.
+        producer_id: i64,
+    },
+    /// A marker of a coordinator that was replaced: TRANSACTION_COORDINATOR_FENCED.
+    #[error("the marker is of coordinator epoch {got}, the current one is {current}")]
+    FencedCoordinator {
+        /// The epoch known.
+        current: i32,
+        /// The epoch that came.
+        got: i32,
+    },
     /// No space: KAFKA_STORAGE_ERROR; the log goes on when there is space again.
     #[error("no space left for {0}")]
     Full(PathBuf),

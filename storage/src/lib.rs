@@ -14,6 +14,7 @@
 //!     <base offset>.index        offset -> position, sparse
 //!     <base offset>.timeindex    timestamp -> offset, sparse
 //!     <base offset>.snapshot     producers as they were at that offset
+//!     <base offset>.txnindex     aborted transactions, if there are any
 //!     leader-epoch-checkpoint, partition.metadata
 //!     *.cleaned, *.swap, *.deleted  segments that compaction replaces, see `cleaner/swap.rs`
 //! ```
@@ -40,6 +41,7 @@ mod leader_epochs;
 mod log;
 mod logs;
 mod mapping;
+mod marker;
 mod offset_index;
 mod opening;
 mod partition_metadata;
@@ -51,6 +53,7 @@ mod segment;
 mod segments;
 mod services;
 mod time_index;
+mod txn_index;
 
 pub use cleaner::CleanerStats;
 pub use config::{Cleanup, FlushPolicy, LogConfig, StorageOptions};
@@ -59,3 +62,5 @@ pub use log::{
     Append, Appended, EpochEnd, Log, LogObserver, Origin, ProducerInfo, Read, TimestampOffset,
 };
 pub use logs::{Logs, PartitionDir, Recovery};
+pub use marker::Marker;
+pub use txn_index::Aborted;

@@ -7,6 +7,7 @@ mod read;
 mod recall;
 mod retention;
 mod roll;
+mod transactions;
 mod truncate;
 mod validate;
 mod visible;
@@ -27,6 +28,7 @@ use crate::leader_epochs::LeaderEpochs;
 use crate::recovery::Recovered;
 use crate::segments::Segments;
 use crate::services::Services;
+use crate::txn_index::AbortedIndex;
 use cleaning::Cleaning;
 use writer::Writer;
 
@@ -87,6 +89,8 @@ pub struct Appended {
 pub struct Read {
     /// A slice of one segment's mapping; empty at the end of the log. Never null.
     pub records: Bytes,
+    /// Offset after the last batch; the one asked for if there is none.
+    pub next_offset: i64,
     /// Whether the page cache holds it all; if not, touching it may block.
     pub resident: bool,
 }
@@ -146,6 +150,9 @@ pub struct Log {
     flushed: AtomicI64,
     /// Readers see what is below, see `visible`.
     visible: AtomicI64,
+    /// See `transactions`. Changes under the writer's lock only.
+    first_open: AtomicI64,
+    aborted: RwLock<AbortedIndex>,
     /// What the checkpoint file may say is durable and whole.
     recovery_point: AtomicI64,
     /// Wall clock of the first append since the last flush, 0 without one.
@@ -188,6 +195,12 @@ impl Log {
             end: AtomicI64::new(recovered.end),
             flushed: AtomicI64::new(recovered.end),
             visible: AtomicI64::new(visible::EVERYTHING),
+            first_open: AtomicI64::new(
+                recovered
+                    .producers
+                    .first_open()
+                    .unwrap_or(transactions::NONE_OPEN),
+            ),
             recovery_point: AtomicI64::new(recovered.recovery_point),
             unflushed_since_ms: AtomicI64::new(0),
             poisoned: AtomicBool::new(false),
@@ -199,6 +212,7 @@ impl Log {
             maintenance: Mutex::new(()),
             writer: Mutex::new(Writer::new(&recovered)),
             epochs: Mutex::new(recovered.epochs),
+            aborted: RwLock::new(recovered.aborted),
             segments: Segments::new(recovered.segments),
         })
     }
@@ -233,6 +247,10 @@ impl Log {
     /// Producers with state in this log.
     pub fn producers(&self) -> Vec<ProducerInfo> {
         self.writer.hold().producers.describe()
+    }
+    /// One producer, if it has state in this log.
+    pub fn producer(&self, producer_id: i64) -> Option<ProducerInfo> {
+        self.writer.hold().producers.describe_one(producer_id)
     }
     /// Bytes of record batches.
     pub fn size_bytes(&self) -> u64 {

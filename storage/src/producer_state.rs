@@ -1,10 +1,12 @@
 //! Producers of one log: ids, epochs, sequences and the last five batches of each, which is what
 //! deduplication needs (KIP-98; Apache Kafka's `ProducerStateManager`).
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
-use protocol::record::{self, BatchHeader, HEADER_LEN};
+use protocol::record::BatchHeader;
 
+use crate::marker::Marker;
+use crate::txn_index::Aborted;
 use crate::{AppendError, ProducerInfo};
 
 /// How many batches of a producer are remembered; clients have no more in flight.
@@ -89,6 +91,17 @@ impl Producer {
         self.batches.last()
     }
 
+    fn info(&self, producer_id: i64) -> ProducerInfo {
+        ProducerInfo {
+            producer_id,
+            producer_epoch: self.epoch,
+            last_sequence: self.last_batch().map_or(-1, |batch| batch.last_sequence),
+            last_timestamp: self.last_timestamp,
+            coordinator_epoch: self.coordinator_epoch,
+            transaction_start_offset: self.transaction_start.unwrap_or(-1),
+        }
+    }
+
     fn remember(&mut self, batch: ProducedBatch) {
         if self.batches.len() == REMEMBERED {
             self.batches.remove(0);
@@ -106,38 +119,12 @@ pub(crate) enum Sequence {
     Duplicate(ProducedBatch),
 }
 
-/// What a transaction marker says.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Marker {
-    /// Epoch of the coordinator that wrote it.
-    pub(crate) coordinator_epoch: i32,
-    /// Whether the transaction was aborted.
-    pub(crate) is_abort: bool,
-}
-
-impl Marker {
-    /// What a control batch at the start of `batch` says, if it is a transaction marker.
-    pub(crate) fn read(header: &BatchHeader, batch: &[u8]) -> Option<Self> {
-        if !header.attributes.is_control() {
-            return None;
-        }
-        let body = batch.get(HEADER_LEN..header.size())?;
-        let record = record::records(header, body).next()?.ok()?;
-        // Key: version, type (0 abort, 1 commit). Value: version, coordinator epoch.
-        let kind: &[u8; 2] = record.key?.get(2..)?.first_chunk()?;
-        let epoch: &[u8; 4] = record.value?.get(2..)?.first_chunk()?;
-        let kind = i16::from_be_bytes(*kind);
-        matches!(kind, 0 | 1).then(|| Self {
-            coordinator_epoch: i32::from_be_bytes(*epoch),
-            is_abort: kind == 0,
-        })
-    }
-}
-
 /// All producers of a log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Producers {
     by_id: HashMap<i64, Producer>,
+    /// First offsets of the open transactions.
+    open: BTreeSet<i64>,
 }
 
 impl Producers {
@@ -154,6 +141,9 @@ impl Producers {
                 current: producer.epoch,
                 got: header.producer_epoch,
             });
+        }
+        if producer.transaction_start.is_some() && !header.attributes.is_transactional() {
+            return Err(AppendError::OpenTransaction { producer_id });
         }
         let expected = if header.producer_epoch > producer.epoch {
             0
@@ -177,16 +167,43 @@ impl Producers {
         Ok(Sequence::Next)
     }
 
+    /// Judges a marker: one of an older epoch, of the producer or of the coordinator, is refused.
+    pub(crate) fn check_marker(
+        &self,
+        header: &BatchHeader,
+        marker: Marker,
+    ) -> Result<(), AppendError> {
+        let producer_id = header.producer_id;
+        let Some(producer) = self.by_id.get(&producer_id) else {
+            return Ok(());
+        };
+        if header.producer_epoch < producer.epoch {
+            return Err(AppendError::FencedProducer {
+                producer_id,
+                current: producer.epoch,
+                got: header.producer_epoch,
+            });
+        }
+        if marker.coordinator_epoch < producer.coordinator_epoch {
+            return Err(AppendError::FencedCoordinator {
+                current: producer.coordinator_epoch,
+                got: marker.coordinator_epoch,
+            });
+        }
+        Ok(())
+    }
+
     /// Notes a batch that is in the log, with what it says if it is a transaction marker, and the
-    /// wall clock (epoch ms) if it was appended just now.
+    /// wall clock (epoch ms) if it was appended just now. Returns the transaction that was aborted by
+    /// it.
     pub(crate) fn apply(
         &mut self,
         header: &BatchHeader,
         marker: Option<Marker>,
         now_ms: Option<i64>,
-    ) {
+    ) -> Option<Aborted> {
         if header.producer_id < 0 {
-            return;
+            return None;
         }
         let producer = match self.by_id.entry(header.producer_id) {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -207,18 +224,32 @@ impl Producers {
         producer.seen_ms = now_ms;
         if let Some(marker) = marker {
             producer.coordinator_epoch = marker.coordinator_epoch;
-            producer.transaction_start = None;
-            return;
+            let first_offset = producer.transaction_start.take()?;
+            self.open.remove(&first_offset);
+            let last_offset = header.last_offset();
+            return (!marker.commits).then(|| Aborted {
+                producer_id: header.producer_id,
+                first_offset,
+                last_offset,
+                last_stable_offset: self.first_open().unwrap_or(last_offset + 1),
+            });
         }
         if header.attributes.is_control() {
-            return;
+            return None;
         }
         if header.base_sequence >= 0 {
             producer.remember(ProducedBatch::of(header));
         }
         if header.attributes.is_transactional() {
-            producer.transaction_start.get_or_insert(header.base_offset);
+            let first = *producer.transaction_start.get_or_insert(header.base_offset);
+            self.open.insert(first);
         }
+        None
+    }
+
+    /// First offset of the oldest open transaction.
+    pub(crate) fn first_open(&self) -> Option<i64> {
+        self.open.first().copied()
     }
 
     /// Offset of the last record of a producer of which earlier batches are in the log but not
@@ -269,6 +300,7 @@ impl Producers {
 
     /// Puts a producer back as a snapshot tells it.
     pub(crate) fn restore(&mut self, producer_id: i64, producer: Producer) {
+        self.open.extend(producer.transaction_start);
         self.by_id.insert(producer_id, producer);
     }
 
@@ -295,19 +327,16 @@ impl Producers {
 
     /// What may be told of each, by rising id.
     pub(crate) fn describe(&self) -> Vec<ProducerInfo> {
-        let mut infos: Vec<ProducerInfo> = self
-            .iter()
-            .map(|(producer_id, producer)| ProducerInfo {
-                producer_id,
-                producer_epoch: producer.epoch,
-                last_sequence: producer.last_batch().map_or(-1, |b| b.last_sequence),
-                last_timestamp: producer.last_timestamp,
-                coordinator_epoch: producer.coordinator_epoch,
-                transaction_start_offset: producer.transaction_start.unwrap_or(-1),
-            })
-            .collect();
+        let all = self.iter();
+        let mut infos: Vec<_> = all.map(|(id, producer)| producer.info(id)).collect();
         infos.sort_unstable_by_key(|info| info.producer_id);
         infos
+    }
+
+    /// What may be told of one.
+    pub(crate) fn describe_one(&self, producer_id: i64) -> Option<ProducerInfo> {
+        let producer = self.by_id.get(&producer_id)?;
+        Some(producer.info(producer_id))
     }
 }
 

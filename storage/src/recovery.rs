@@ -1,5 +1,6 @@
 //! Opening the folder of one partition: what was closed in order is trusted; after a crash, what
 //! lies above the recovery point is checked batch by batch.
+use std::collections::HashSet;
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::leader_epochs::LeaderEpochs;
 use crate::mapping::Mapping;
 use crate::producer_state::Producers;
 use crate::segment::{Segment, file_name};
+use crate::txn_index::{self, AbortedIndex};
 use scan::{Scan, keep_copy};
 
 pub(crate) mod producers;
@@ -44,6 +46,8 @@ pub(crate) struct Recovered {
     pub(crate) producers: Producers,
     /// Offset of the newest snapshot.
     pub(crate) snapshot_offset: Option<i64>,
+    /// Aborted transactions.
+    pub(crate) aborted: AbortedIndex,
     /// Leader epochs up to the end.
     pub(crate) epochs: LeaderEpochs,
     /// Log start offset.
@@ -65,6 +69,7 @@ impl Recovered {
             segments: vec![Arc::new(Segment::new(files, dir, 0))],
             producers: Producers::default(),
             snapshot_offset: None,
+            aborted: AbortedIndex::default(),
             epochs: LeaderEpochs::empty(dir),
             start: 0,
             end: 0,
@@ -95,6 +100,8 @@ pub(crate) fn open(files: &Files, dir: &Path, known: Known) -> Result<Recovered,
         known,
         recovered: Recovered::fresh(files, dir),
         names_dirty: false,
+        txn_indexes: found.txn_indexes,
+        scanned: HashSet::new(),
     };
     opened.recovered.segments.clear();
     opened.recovered.epochs = LeaderEpochs::load(files, dir)?;
@@ -113,6 +120,10 @@ struct Opening<'a> {
     recovered: Recovered,
     /// Whether the folder has names that may not be durable.
     names_dirty: bool,
+    /// Base offsets in the names of indexes of aborted transactions.
+    txn_indexes: Vec<i64>,
+    /// Base offsets of the segments that were looked through.
+    scanned: HashSet<i64>,
 }
 
 impl Opening<'_> {
@@ -188,6 +199,7 @@ impl Opening<'_> {
     /// Checks one segment and cuts it after its last good batch.
     fn scan(&mut self, base_offset: i64, recovery_point: i64) -> Result<(), StorageError> {
         self.names_dirty = true;
+        self.scanned.insert(base_offset);
         let path = self.dir.join(file_name(base_offset, "log"));
         let file = self.files.open_for(&path, Access::Write)?;
         let length = file.length().map_err(failed("inspect", &path))?;
@@ -244,6 +256,7 @@ impl Opening<'_> {
         self.files.rename(&path, &aside)?;
         self.files.remove(&segment.path("index"))?;
         self.files.remove(&segment.path("timeindex"))?;
+        self.files.remove(&segment.path("txnindex"))?;
         Ok(())
     }
 
@@ -271,6 +284,8 @@ impl Opening<'_> {
         let restored = producers::restore(self.files, self.dir, segments, end)?;
         recovered.producers = restored.producers;
         recovered.snapshot_offset = restored.snapshot_offset;
+        let (named, scanned) = (&self.txn_indexes, &self.scanned);
+        recovered.aborted = txn_index::open(self.files, self.dir, segments, end, named, scanned)?;
         if self.names_dirty || restored.removed {
             self.files.sync_dir(self.dir)?;
         }
@@ -305,6 +320,7 @@ fn write_again(file: &dyn DiskFile, bytes: &[u8], mut position: usize) -> io::Re
 struct Listing {
     logs: Vec<i64>,
     snapshots: Vec<i64>,
+    txn_indexes: Vec<i64>,
     /// Names of files that a crash in a compaction left.
     of_swap: Vec<String>,
 }
@@ -328,10 +344,12 @@ fn list(files: &Files, dir: &Path) -> Result<Listing, StorageError> {
             _ if swap::is_of_swap(&entry.name) => listing.of_swap.push(entry.name.clone()),
             "log" => listing.logs.push(offset),
             "snapshot" => listing.snapshots.push(offset),
+            "txnindex" => listing.txn_indexes.push(offset),
             _ => {}
         }
     }
     listing.logs.sort_unstable();
     listing.snapshots.sort_unstable();
+    listing.txn_indexes.sort_unstable();
     Ok(listing)
 }

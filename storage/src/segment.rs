@@ -153,8 +153,8 @@ impl Segment {
     }
 
     /// The names of all files that go with it.
-    pub(crate) fn file_names(&self) -> [String; 4] {
-        ["log", "index", "timeindex", "snapshot"]
+    pub(crate) fn file_names(&self) -> [String; 5] {
+        ["log", "index", "timeindex", "txnindex", "snapshot"]
             .map(|extension| file_name(self.base_offset, extension))
     }
 
@@ -355,8 +355,9 @@ impl Segment {
             })
     }
 
-    /// Makes both index files durable, but for their names. Files that are gone belong to a segment
-    /// that is gone; a file that the disk does not take is removed, to be built again when needed.
+    /// Makes its index files durable, but for their names. Files that are gone belong to a segment
+    /// that is gone; a file that the disk does not take is removed, to be built again when needed. Of
+    /// the one of aborted transactions nobody would notice that it is gone.
     pub(crate) fn sync_indexes(&self) -> Result<(), StorageError> {
         for path in [self.path("index"), self.path("timeindex")] {
             match self.files.sync_file(&path) {
@@ -368,7 +369,15 @@ impl Segment {
                 }
             }
         }
-        Ok(())
+        self.sync_txn_index()
+    }
+
+    /// Makes the index of aborted transactions durable, if there is one, but for its name.
+    pub(crate) fn sync_txn_index(&self) -> Result<(), StorageError> {
+        match self.files.sync_file(&self.path("txnindex")) {
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
     }
 
     /// Makes its batches durable.

@@ -261,6 +261,8 @@ fn code_of(error: &AppendError) -> ErrorCode {
         AppendError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::FencedProducer { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::FencedCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
+        AppendError::OpenTransaction { .. } => ErrorCode::InvalidTxnState,
         AppendError::Closed => ErrorCode::UnknownTopicOrPartition,
         AppendError::Full(_) | AppendError::Poisoned | AppendError::Storage(_) => {
             ErrorCode::KafkaStorageError

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use protocol::record::{BatchHeader, RecordError, verify};
 
-use crate::producer_state::Marker;
+use crate::marker::Marker;
 
 /// The first offset of an aborted transaction, and the offset of its marker.
 type Span = (i64, i64);
@@ -29,7 +29,7 @@ impl Aborted {
             verify(batch)?;
             if let Some(marker) = Marker::read(header, batch)
                 && let Some(first) = self.open.remove(&producer_id)
-                && marker.is_abort
+                && !marker.commits
             {
                 let spans = self.spans.entry(producer_id).or_default();
                 spans.push((first, offset));

@@ -7,12 +7,14 @@ use protocol::record::{
     BatchHeader, TimestampType, restamp, stamp_append_time, stamp_max_timestamp,
 };
 
+use super::transactions::NONE_OPEN;
 use super::validate::{self, Checked};
 use super::writer::{Open, Writer};
 use super::{Append, Appended, Log, Origin};
 use crate::hold::{Hold, HoldShared};
 use crate::indexes::Indexes;
-use crate::producer_state::{Marker, Sequence};
+use crate::marker::Marker;
+use crate::producer_state::Sequence;
 use crate::{AppendError, LogConfig, StorageError};
 
 impl Log {
@@ -45,6 +47,9 @@ impl Log {
                 flush_forced: config.flush_messages != i64::MAX,
                 ..appended
             });
+        }
+        if how.origin == Origin::Internal && checked.first.attributes.is_control() {
+            Self::check_marker(&writer, &checked.first, records)?;
         }
         let rolled = self.make_room(&mut writer, &config, records.len(), &checked)?;
         let base_offset = self.end_offset();
@@ -128,9 +133,15 @@ impl Log {
         for Placed { header, bytes, .. } in &batches {
             let interval = config.index_interval_bytes;
             indexes.note(active.base_offset(), header, position, interval);
-            producers.apply(header, Marker::read(header, bytes), Some(how.now_ms));
+            let marker = Marker::read(header, bytes);
+            if let Some(aborted) = producers.apply(header, marker, Some(how.now_ms)) {
+                self.aborted.exclusive().push(aborted);
+            }
             position += bytes.len();
         }
+        // After what was aborted is known, before the new end is.
+        let first_open = producers.first_open().unwrap_or(NONE_OPEN);
+        self.first_open.store(first_open, Ordering::Release);
         open.first_timestamp.get_or_insert(checked.max_timestamp);
         active.appended(position as u64, indexes.max, how.now_ms);
         Ok(())

@@ -37,17 +37,18 @@ impl Default for Cleaning {
 
 impl Log {
     /// Keeps compaction away from `offset` and everything after it: a segment is left alone unless
-    /// all of it lies below. For records that may still be cut off, hidden, or in an open
-    /// transaction. Without a call there is no such bound.
+    /// all of it lies below. For records that may still be cut off. Without a call there
+    /// is no such bound.
     pub fn set_cleanable_end(&self, offset: i64) {
         self.cleaning.end.store(offset, Ordering::Release);
     }
 
-    /// Nothing at or after it may be cleaned: what the broker says, what readers do not see yet, and
-    /// what is not on disk for good.
+    /// Nothing at or after it may be cleaned: what the broker says, what readers do not see yet or is
+    /// not decided, and what is not on disk for good.
     pub(crate) fn cleanable_end(&self) -> i64 {
         let end = self.cleaning.end.load(Ordering::Acquire);
-        end.min(self.high_watermark()).min(self.flushed_offset())
+        end.min(self.last_stable_offset())
+            .min(self.flushed_offset())
     }
 
     /// Sealed segments that end at or before `end`, in order.
@@ -176,7 +177,9 @@ impl Log {
             cleaned.pin()?;
             self.poison(error);
         }
-        self.segments.replace_run(replaced, Arc::new(cleaned));
+        let cleaned = Arc::new(cleaned);
+        self.segments.replace_run(replaced, Arc::clone(&cleaned));
+        self.merge_aborted(&cleaned, &others);
         let stays = |kept: &Arc<Segment>| !replaced.iter().any(|old| Arc::ptr_eq(old, kept));
         self.writer.hold().unsynced.retain(stays);
         if finished.is_ok() {

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use super::Log;
 use super::writer::Names;
 use crate::StorageError;
-use crate::hold::Hold;
+use crate::hold::{Hold, HoldShared};
 use crate::segment::Segment;
 
 impl Log {
@@ -202,6 +202,9 @@ impl Log {
             (rolled, active, writer.names.are_dirty())
         };
         active.write_indexes()?;
+        let aborted = self.aborted.shared();
+        aborted.write(self.files(), &active, self.end_offset())?;
+        drop(aborted);
         // Appends may have slipped in between the flush and the lock, and have rolled the log.
         for segment in &rolled {
             segment.seal()?;

@@ -29,7 +29,7 @@ impl Log {
         let end_offset = self.end_offset();
         let limit = up_to.min(end_offset);
         if offset >= limit {
-            return Ok(Read::empty());
+            return Ok(Read::empty(offset));
         }
         let found = self.find_below(offset, end_offset).inspect_err(|error| {
             if matches!(error, ReadError::Corrupt { .. }) {
@@ -37,11 +37,11 @@ impl Log {
             }
         })?;
         let Some((segment, contents, found)) = found else {
-            return Ok(Read::empty());
+            return Ok(Read::empty(offset));
         };
         let too_large = found.header.size() > max_bytes && !min_one_batch;
         if too_large || found.header.last_offset() >= limit {
-            return Ok(Read::empty());
+            return Ok(Read::empty(offset));
         }
         let start = found.position;
         let bytes = contents.mapping.bytes();
@@ -65,8 +65,10 @@ impl Log {
                 break;
             }
             end = next.end();
+            next_offset = next.header.last_offset() + 1;
         }
         Ok(Read {
+            next_offset,
             resident: is_resident(&contents, start..end),
             records: contents.mapping.slice(start..end),
         })
@@ -166,8 +168,9 @@ fn is_resident(contents: &Contents, range: Range<usize>) -> bool {
 }
 
 impl Read {
-    fn empty() -> Self {
+    fn empty(offset: i64) -> Self {
         Self {
+            next_offset: offset,
             records: Bytes::new(),
             resident: true,
         }

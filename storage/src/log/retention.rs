@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Log;
 use super::writer::Writer;
-use crate::hold::Hold;
+use crate::hold::{Hold, HoldShared};
 use crate::segment::{Segment, file_name};
 use crate::{LogConfig, ReadError, StorageError, data_dir, reaper};
 
@@ -94,6 +94,8 @@ impl Log {
         let start = start.max(self.segments.first_base_offset());
         self.start.fetch_max(start, Ordering::AcqRel);
         self.epochs.hold().trim_start(start);
+        let first = self.segments.first_base_offset();
+        self.aborted.exclusive().trim_start(first);
         let is_dropped = |segment: &Arc<Segment>| {
             let base_offset = segment.base_offset();
             dropped.iter().any(|d| d.base_offset() == base_offset)
@@ -191,9 +193,9 @@ impl Log {
         by_time.max(by_size).min(self.count_visible(&segments))
     }
 
-    /// How many segments hold nothing that readers do not see yet.
+    /// How many segments hold nothing that readers do not see yet, nor anything undecided.
     fn count_visible(&self, segments: &[Arc<Segment>]) -> usize {
-        let visible = self.visible_below();
+        let visible = self.visible_below().min(self.first_open());
         let ends = segments.iter().skip(1).map(|next| next.base_offset());
         ends.chain([self.end_offset()])
             .take_while(|end| *end <= visible)

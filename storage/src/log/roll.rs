@@ -95,6 +95,9 @@ impl Log {
         }
         let end_offset = self.end_offset();
         // First what can fail: without a new segment the old one stays active.
+        let aborted = self.aborted.shared();
+        aborted.write(self.files(), &writer.active, end_offset)?;
+        drop(aborted);
         self.sync_names(writer)?;
         let next = Arc::new(Segment::create(self.files(), &self.dir, end_offset)?);
         writer.names.made += 1;

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
+use super::transactions::NONE_OPEN;
 use super::writer::Writer;
 use crate::StorageError;
 use crate::contents::Contents;
-use crate::hold::Hold;
+use crate::hold::{Hold, HoldShared};
 use crate::indexes::Indexes;
 use crate::recovery::producers::{self, Restored};
 use crate::segment::Segment;
@@ -76,7 +77,7 @@ impl Log {
         let mut kept = self.segments.all();
         while let Some(segment) = kept.pop_if(|segment| segment.base_offset() >= offset) {
             // Not its snapshot: what the producers were at the cut is still true.
-            for extension in ["log", "index", "timeindex"] {
+            for extension in ["log", "index", "timeindex", "txnindex"] {
                 self.files().remove(&segment.path(extension))?;
             }
         }
@@ -113,6 +114,7 @@ impl Log {
         // An index without its file is built again from the batches.
         self.files().remove(&segment.path("index"))?;
         self.files().remove(&segment.path("timeindex"))?;
+        self.files().remove(&segment.path("txnindex"))?;
         self.files().rename(&copy, &path)?;
         let short = Segment::existing(self.files(), &self.dir, segment.base_offset())?;
         let interval = self.config().index_interval_bytes;
@@ -137,6 +139,9 @@ impl Log {
         epochs.truncate(end_offset);
         writer.leader_epoch = epochs.latest();
         drop(epochs);
+        self.aborted.exclusive().truncate(end_offset);
+        let first_open = restored.producers.first_open().unwrap_or(NONE_OPEN);
+        self.first_open.store(first_open, Ordering::Release);
         writer.producers = restored.producers;
         writer.snapshot_offset = restored.snapshot_offset;
         writer.active = Arc::clone(kept.last().expect("cut leaves one"));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::StorageError;
 use crate::batches;
 use crate::files::Files;
+use crate::marker::Marker;
 use crate::producer_snapshot;
-use crate::producer_state::{Marker, Producers};
+use crate::producer_state::Producers;
 use crate::segment::{Segment, file_name};
 
 /// Producers as a snapshot and the batches after it tell.
