@@ -9,7 +9,7 @@ use storage::Logs;
 use tokio::sync::watch;
 
 use crate::client_info::ClientInfo;
-use crate::coordinator::Groups;
+use crate::coordinator::{Groups, Transactions};
 use crate::fetch::Sessions;
 use crate::handlers::TABLE;
 use crate::metadata::{self, ProducerIds, Topics};
@@ -26,9 +26,11 @@ pub struct Broker {
     /// Topics, their configs and ids.
     pub topics: Arc<Topics>,
     /// Ids of idempotent producers.
-    pub producer_ids: ProducerIds,
+    pub producer_ids: Arc<ProducerIds>,
     /// Consumer groups and their offsets.
     pub groups: Arc<Groups>,
+    /// Transactional ids and their transactions.
+    pub transactions: Arc<Transactions>,
     /// Views and who keeps them.
     pub projector: Projector,
     /// Fetch sessions (KIP-227).
@@ -59,11 +61,19 @@ impl Broker {
         let topics = Arc::new(Topics::open(Arc::clone(&logs), &settings, recovery)?);
         let groups = Arc::new(Groups::open(Arc::clone(&topics), &settings)?);
         let stopping = watch::Sender::new(false);
+        let producer_ids = Arc::new(ProducerIds::new(Arc::clone(&topics)));
+        let transactions = Transactions::open(
+            &settings,
+            Arc::clone(&topics),
+            Arc::clone(&groups),
+            Arc::clone(&producer_ids),
+        )?;
         let projector = Projector::open(wanted, &settings, &topics, &groups, stopping.subscribe())?;
         Ok(Arc::new(Self {
             groups,
+            transactions,
             projector,
-            producer_ids: ProducerIds::new(Arc::clone(&topics)),
+            producer_ids,
             sessions: Sessions::new(settings.max_incremental_fetch_session_cache_slots as usize),
             budget: Budget::new(settings.queued_max_request_bytes as usize),
             stopping,

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::Request;
+use protocol::error::ErrorCode;
 use protocol::frame;
 use protocol::messages::ApiKey;
 
 use crate::dispatch::{Context, DispatchError, Outcome, Reply};
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
 mod create_partitions;
@@ -26,6 +29,8 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -36,6 +41,7 @@ mod leave_group;
 mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -43,6 +49,8 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 /// One API: its versions and what it does.
 pub trait Api: 'static {
@@ -118,6 +126,11 @@ table![
     delete_records::DeleteRecords,                      // 21
     init_producer_id::InitProducerId,                   // 22
     offset_for_leader_epoch::OffsetForLeaderEpoch,      // 23
+    add_partitions_to_txn::AddPartitionsToTxn,          // 24
+    add_offsets_to_txn::AddOffsetsToTxn,                // 25
+    end_txn::EndTxn,                                    // 26
+    write_txn_markers::WriteTxnMarkers,                 // 27
+    txn_offset_commit::TxnOffsetCommit,                 // 28
     describe_configs::DescribeConfigs,                  // 32
     alter_configs::AlterConfigs,                        // 33
     describe_log_dirs::DescribeLogDirs,                 // 35
@@ -127,6 +140,8 @@ table![
     offset_delete::OffsetDelete,                        // 47
     describe_cluster::DescribeCluster,                  // 60
     describe_producers::DescribeProducers,              // 61
+    describe_transactions::DescribeTransactions,        // 65
+    list_transactions::ListTransactions,                // 66
     list_config_resources::ListConfigResources,         // 74
     describe_topic_partitions::DescribeTopicPartitions, // 75
 ];
@@ -136,6 +151,16 @@ table![
 fn distinct<T, K: Hash + Eq>(asked: Vec<T>, key: impl Fn(&T) -> K) -> impl Iterator<Item = T> {
     let mut seen = HashSet::new();
     asked.into_iter().filter(move |one| seen.insert(key(one)))
+}
+
+/// Older clients know INVALID_PRODUCER_EPOCH where newer ones are told PRODUCER_FENCED, from the
+/// version `since` on.
+fn fenced_before(since: i16, context: &Context, error: ErrorCode) -> ErrorCode {
+    if error == ErrorCode::ProducerFenced && context.version < since {
+        ErrorCode::InvalidProducerEpoch
+    } else {
+        error
+    }
 }
 
 /// The row of a key.

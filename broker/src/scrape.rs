@@ -7,6 +7,7 @@ mod process;
 mod projections;
 mod requests;
 mod topics;
+mod transactions;
 
 pub use page::CONTENT_TYPE;
 
@@ -22,6 +23,7 @@ pub fn page(broker: Option<&Broker>) -> String {
         topics::write(&mut page, broker);
         cleaner::write(&mut page, broker);
         groups::write(&mut page, broker);
+        transactions::write(&mut page, broker);
         projections::write(&mut page, broker);
     }
     page.finish()

@@ -65,12 +65,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     broker.projector.start()?;
     let clients = tokio::spawn(net::serve(listener, Arc::clone(&broker), broker.stopping()));
     let groups = tokio::spawn(Arc::clone(&broker.groups).run(broker.stopping()));
+    let transactions = tokio::spawn(Arc::clone(&broker.transactions).run(broker.stopping()));
     let _ = serving.set(Arc::clone(&broker));
 
     let signal = signals.stop().await;
     tracing::info!("{signal}: stopping");
     broker.stop();
     groups.await?;
+    transactions.await?;
     clients.await?;
     spawn_blocking(close).await??;
     if let Some(http) = http {

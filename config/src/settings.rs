@@ -169,6 +169,16 @@ settings! {
     /// How long a transactional id is remembered after its last transaction.
     transactional_id_expiration_ms: i32 =
         "transactional.id.expiration.ms", "604800000", AtLeast(1), fixed;
+    /// Partitions of `__transaction_state`. Kafka has 50 to spread transactional ids over brokers; a
+    /// single node flushes one log cheaper than 50. Fixed once the topic is made.
+    transaction_state_log_num_partitions: i32 =
+        "transaction.state.log.num.partitions", "1", Between(1, 1000), fixed;
+    /// How often transactions past their timeout are looked for.
+    transaction_abort_timed_out_transaction_cleanup_interval_ms: i32 =
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000", AtLeast(1), fixed;
+    /// How often transactional ids that nobody uses are looked for.
+    transaction_remove_expired_transaction_cleanup_interval_ms: i32 =
+        "transaction.remove.expired.transaction.cleanup.interval.ms", "3600000", AtLeast(1), fixed;
     /// Longest transaction timeout that a producer may ask for.
     transaction_max_timeout_ms: i32 = "transaction.max.timeout.ms", "900000", AtLeast(1), fixed;
 

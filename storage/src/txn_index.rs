@@ -16,6 +16,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use protocol::record::BatchHeader;
+
 use crate::StorageError;
 use crate::batches;
 use crate::files::Files;
@@ -39,6 +41,16 @@ pub struct Aborted {
     pub last_offset: i64,
     /// Last stable offset once it had ended.
     pub last_stable_offset: i64,
+}
+
+impl Aborted {
+    /// Whether a batch is part of it: its records count for nothing.
+    pub fn has(&self, header: &BatchHeader) -> bool {
+        header.producer_id == self.producer_id
+            && header.attributes.is_transactional()
+            && !header.attributes.is_control()
+            && (self.first_offset..self.last_offset).contains(&header.base_offset)
+    }
 }
 
 /// The aborted transactions of a log, by rising last offset.

@@ -12,3 +12,4 @@ mod offsets;
 mod pair;
 mod produce;
 mod topics;
+mod transactions;

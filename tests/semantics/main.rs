@@ -19,3 +19,5 @@ mod reconnects;
 mod static_members;
 mod stopping;
 mod timestamps;
+mod transaction_steps;
+mod transactions;

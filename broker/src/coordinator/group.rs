@@ -3,13 +3,15 @@
 //! `groups` is the set, `requests` the way in; each group (`classic`) stands behind its own mutex.
 //! `join`, `statics`, `sync`, `leave` and `commit` are what requests do to it, `rebalance` is what
 //! that sets off, `records` is how it goes into `__consumer_offsets` and comes back, in the
-//! `formats` of Apache Kafka. `projections` keeps clients out of the groups of projections.
+//! `formats` of Apache Kafka. `in_doubt` are offsets that were committed in a transaction which is
+//! still open. `projections` keeps clients out of the groups of projections.
 mod answer;
 mod classic;
 mod commit;
 mod describe;
 mod formats;
 mod groups;
+mod in_doubt;
 mod join;
 mod leave;
 mod load;
@@ -36,6 +38,7 @@ pub use join::{Join, distinct};
 pub use leave::Leaver;
 pub use member::{Joined, Protocol, Refused};
 pub use sync::Sync;
+pub use turn::append_error;
 
 use config::Settings;
 

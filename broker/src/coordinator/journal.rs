@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::record::{self, BatchBuilder, BatchHeader, RecordError};
-use storage::{AppendError, Origin, ReadError, StorageError};
+use storage::{AppendError, Marker, Origin, ReadError, StorageError};
 
 use crate::partition::{Partition, now_ms};
 
@@ -23,6 +23,31 @@ pub struct Entry {
     pub key: Bytes,
     /// Value, in the format of the topic.
     pub value: Option<Bytes>,
+}
+
+/// What a replay meets.
+#[derive(Debug, Clone, Copy)]
+pub enum Replayed<'a> {
+    /// A keyed record.
+    Entry {
+        /// Key.
+        key: &'a [u8],
+        /// Value; `None` deletes the key.
+        value: Option<&'a [u8]>,
+        /// Epoch ms.
+        timestamp: i64,
+        /// Its offset.
+        offset: i64,
+        /// Whose transaction it is part of, if it is.
+        producer_id: Option<i64>,
+    },
+    /// The end of a producer's transaction.
+    End {
+        /// The producer.
+        producer_id: i64,
+        /// Commit, or abort.
+        commits: bool,
+    },
 }
 
 /// Why a journal could not be replayed.
@@ -61,7 +86,21 @@ impl Journal {
     /// Appends all `entries` as one batch: all or none survive. Returns the offset of the last one,
     /// for [`Self::durable`]. Does not wait.
     pub fn append(&self, entries: &[Entry]) -> Result<i64, AppendError> {
-        let mut batch = BatchBuilder::new();
+        self.append_batch(BatchBuilder::new(), entries)
+    }
+
+    /// As [`Self::append`], as part of a producer's transaction.
+    pub fn append_in_transaction(
+        &self,
+        entries: &[Entry],
+        producer_id: i64,
+        producer_epoch: i16,
+    ) -> Result<i64, AppendError> {
+        let batch = BatchBuilder::new().producer(producer_id, producer_epoch, -1);
+        self.append_batch(batch.transactional(), entries)
+    }
+
+    fn append_batch(&self, mut batch: BatchBuilder, entries: &[Entry]) -> Result<i64, AppendError> {
         let now = now_ms();
         for entry in entries {
             batch.push(now, Some(&entry.key), entry.value.as_deref());
@@ -92,6 +131,21 @@ impl Journal {
         &self,
         mut apply: impl FnMut(&[u8], Option<&[u8]>, i64),
     ) -> Result<(), JournalError> {
+        self.replay_all(|replayed| {
+            if let Replayed::Entry {
+                key,
+                value,
+                timestamp,
+                ..
+            } = replayed
+            {
+                apply(key, value, timestamp);
+            }
+        })
+    }
+
+    /// Hands every record and every transaction marker to `apply`, oldest first.
+    pub fn replay_all(&self, mut apply: impl FnMut(Replayed<'_>)) -> Result<(), JournalError> {
         let log = &self.partition.log;
         let mut offset = log.start_offset();
         let end = log.end_offset();
@@ -118,20 +172,30 @@ impl Journal {
 fn replay_batch(
     header: &BatchHeader,
     batch: &[u8],
-    apply: &mut impl FnMut(&[u8], Option<&[u8]>, i64),
+    apply: &mut impl FnMut(Replayed<'_>),
 ) -> Result<(), RecordError> {
+    let producer_id = header.producer_id;
+    if let Some(marker) = Marker::read(header, batch) {
+        apply(Replayed::End {
+            producer_id,
+            commits: marker.commits,
+        });
+    }
     if header.attributes.is_control() {
         return Ok(());
     }
+    let transactional = header.attributes.is_transactional();
     let body = record::decompress(header, batch, BATCH_LIMIT)?;
     for record in record::records(header, &body) {
         let record = record?;
         if let Some(key) = record.key {
-            apply(
+            apply(Replayed::Entry {
                 key,
-                record.value,
-                header.base_timestamp.saturating_add(record.timestamp_delta),
-            );
+                value: record.value,
+                timestamp: header.base_timestamp.saturating_add(record.timestamp_delta),
+                offset: header.base_offset + i64::from(record.offset_delta),
+                producer_id: transactional.then_some(producer_id),
+            });
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::error::ErrorCode;
-use storage::{EpochEnd, ReadError};
+use storage::{Aborted, EpochEnd, ReadError};
 use uuid::Uuid;
 
 use crate::metadata::Topic;
@@ -44,6 +44,8 @@ pub struct Answer {
     pub diverging: Option<EpochEnd>,
     /// Whole batches; empty, never null.
     pub records: Bytes,
+    /// The aborted transactions among them, by rising first offset, for who reads committed.
+    pub aborted: Vec<Aborted>,
 }
 
 /// A partition found, or why not; looked up once for as long as a fetch waits.
@@ -152,6 +154,7 @@ impl Plan {
             log_start_offset: partition.log.start_offset(),
             diverging: None,
             records: Bytes::new(),
+            aborted: Vec::new(),
         };
         if wanted.last_fetched_epoch > partition.leader_epoch {
             // Records of an epoch that is yet to come were never here (UnifiedLog.read).
@@ -175,6 +178,10 @@ impl Plan {
         {
             Ok(read) => {
                 self.cold |= !read.resident;
+                if read_committed && !read.records.is_empty() {
+                    answer.aborted = partition.log.aborted(wanted.offset, read.next_offset);
+                    answer.aborted.sort_unstable_by_key(|it| it.first_offset);
+                }
                 answer.records = read.records;
                 answer
             }
@@ -196,6 +203,7 @@ impl Answer {
             log_start_offset: -1,
             diverging: None,
             records: Bytes::new(),
+            aborted: Vec::new(),
         }
     }
 

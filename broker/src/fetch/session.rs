@@ -361,6 +361,7 @@ mod tests {
             log_start_offset: 0,
             diverging: None,
             records: bytes::Bytes::new(),
+            aborted: Vec::new(),
         }
     }
 

@@ -9,8 +9,10 @@ use std::time::Duration;
 use config::CompressionType;
 use protocol::StrBytes;
 use protocol::error::{ErrorCode, NONE};
-use protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, PartitionData};
-use protocol::messages::{ApiKey, BrokerId, FetchRequest, FetchResponse, TopicName};
+use protocol::messages::fetch_response::{
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, PartitionData,
+};
+use protocol::messages::{ApiKey, BrokerId, FetchRequest, FetchResponse, ProducerId, TopicName};
 use uuid::Uuid;
 
 use super::Api;
@@ -241,13 +243,18 @@ fn partition_data(
         Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId)
     );
     let lists_aborted = read_committed || missing;
+    let aborted = answer.aborted.iter().map(|it| {
+        AbortedTransaction::default()
+            .with_producer_id(ProducerId(it.producer_id))
+            .with_first_offset(it.first_offset)
+    });
     let mut data = PartitionData::default()
         .with_partition_index(wanted.partition)
         .with_error_code(answer.error.map_or(NONE, |error| context.error(error)))
         .with_high_watermark(answer.high_watermark)
         .with_last_stable_offset(answer.last_stable_offset)
         .with_log_start_offset(answer.log_start_offset)
-        .with_aborted_transactions(lists_aborted.then(Vec::new))
+        .with_aborted_transactions(lists_aborted.then(|| aborted.collect()))
         .with_preferred_read_replica(BrokerId(-1))
         .with_records(Some(answer.records));
     if let Some(end) = answer.diverging {

@@ -1,5 +1,5 @@
-//! FindCoordinator (10), v0–6: this node coordinates every group. One key up to v3, many from v4.
-//! There is no coordinator of transactions yet, and none of share groups (v6).
+//! FindCoordinator (10), v0–6: this node coordinates every group and every transaction. One key up
+//! to v3, many from v4. There is no coordinator of share groups (v6).
 use std::ops::RangeInclusive;
 
 use protocol::StrBytes;
@@ -61,7 +61,7 @@ impl Api for FindCoordinator {
 fn find(context: &Context, key_type: i8) -> Result<(i32, String, i32), ErrorCode> {
     match key_type {
         GROUP => context.broker.groups.ready()?,
-        TRANSACTION => return Err(ErrorCode::CoordinatorNotAvailable),
+        TRANSACTION => context.broker.transactions.ready()?,
         _ => return Err(ErrorCode::InvalidRequest),
     }
     let (host, port) = context.broker.advertised(&context.client);

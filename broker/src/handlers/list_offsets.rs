@@ -153,6 +153,7 @@ fn look_up(
             partition
                 .log
                 .max_timestamp()
+                .map(|found| found.filter(|found| found.offset < end))
                 .map_err(|error| read_error(&error))
         }
         EARLIEST_LOCAL => {

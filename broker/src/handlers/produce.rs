@@ -1,6 +1,8 @@
 //! Produce (0), v3–13: appends one record batch per partition.
 //!
 //! v0–2 are advertised as Apache Kafka 4 does (KAFKA-18659), but not served. v13 names topics by id.
+//! A batch of a transaction is appended only while its producer has the transaction open and the
+//! partition is in it; by v12 and later the partition joins it (KIP-890).
 //! acks=1 is answered when the batch is in the mapping; acks=all when it is durable (with
 //! `flush = "commit"`); both when it is durable if `flush.messages` forced a flush; acks=0 not at
 //! all, an error closes the connection.
@@ -18,6 +20,7 @@ use protocol::record::{BatchHeader, Compression, RecordError};
 use storage::{AppendError, Appended, Origin};
 
 use super::Api;
+use crate::coordinator::transaction::{Identity, Target, Written};
 use crate::dispatch::{Context, Reply};
 use crate::metadata::{Topic, TopicError};
 use crate::partition::{Partition, recompress};
@@ -31,6 +34,10 @@ const ZSTD: i16 = 7;
 const RECORD_ERRORS: usize = 1_000;
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
+/// First version whose clients know TRANSACTION_ABORTABLE.
+const ABORTABLE: i16 = 11;
+/// First version by which a partition joins a transaction.
+const JOINS: i16 = 12;
 
 impl Api for Produce {
     const KEY: ApiKey = ApiKey::Produce;
@@ -47,8 +54,8 @@ impl Api for Produce {
             for data in &topic_data.partition_data {
                 let place = (responses.len(), answers.len());
                 answers.push(match append(&context, &request, &topic, data) {
-                    Ok((partition, appended, answer)) => {
-                        appends.push((partition, appended, place));
+                    Ok((accepted, answer)) => {
+                        appends.push((accepted, place));
                         answer
                     }
                     Err(refusal) => refusal.answer(&context, data.index),
@@ -76,12 +83,12 @@ impl Api for Produce {
             };
         }
         let all_durable = acks == -1 && context.broker.settings.flush == FlushPolicy::Commit;
-        for (partition, appended, (topic, place)) in appends {
-            if (all_durable || appended.flush_forced)
-                && let Err(error) = partition.durable(appended.last_offset).await
+        for (accepted, (topic, place)) in appends {
+            if (all_durable || accepted.appended.flush_forced)
+                && let Err(refusal) = accepted.durable().await
             {
                 let answer = &mut responses[topic].partition_responses[place];
-                *answer = Refusal::from(error).answer(&context, answer.index);
+                *answer = refusal.answer(&context, answer.index);
             }
         }
         Reply::Ready(ProduceResponse::default().with_responses(responses))
@@ -99,14 +106,30 @@ fn find(context: &Context, data: &TopicProduceData) -> Result<Arc<Topic>, ErrorC
     }
 }
 
-type Accepted = (Arc<Partition>, Appended, PartitionProduceResponse);
+/// A batch that was taken.
+struct Accepted {
+    partition: Arc<Partition>,
+    appended: Appended,
+    /// The entry that says that the partition is in the batch's transaction.
+    joined: Option<Written>,
+}
+
+impl Accepted {
+    async fn durable(&self) -> Result<(), Refusal> {
+        self.partition.durable(self.appended.last_offset).await?;
+        if let Some(joined) = &self.joined {
+            joined.durable().await.map_err(Refusal::code)?;
+        }
+        Ok(())
+    }
+}
 
 fn append(
     context: &Context,
     request: &ProduceRequest,
     topic: &Result<Arc<Topic>, ErrorCode>,
     data: &PartitionProduceData,
-) -> Result<Accepted, Refusal> {
+) -> Result<(Accepted, PartitionProduceResponse), Refusal> {
     if !matches!(request.acks, -1..=1) {
         return Err(Refusal::code(ErrorCode::InvalidRequiredAcks));
     }
@@ -119,18 +142,20 @@ fn append(
     if context.version < ZSTD && is_zstd(records) {
         return Err(Refusal::code(ErrorCode::UnsupportedCompressionType));
     }
-    if is_transactional(records) {
-        // There is no transaction coordinator: nothing would ever end what this begins.
-        return Err(Refusal::code(match request.transactional_id {
-            None => ErrorCode::TransactionalIdAuthorizationFailed,
-            Some(_) => ErrorCode::InvalidTxnState,
-        }));
-    }
     let recompressed = recompress(&topic.config(), records)?;
     let records = recompressed.as_deref().unwrap_or(records);
-    let appended = partition
-        .append(records, Origin::Client)
-        .map_err(|error| Refusal::of_log(error, &partition))?;
+    let write = || {
+        partition
+            .append(records, Origin::Client)
+            .map_err(|error| Refusal::of_log(error, &partition))
+    };
+    let (appended, joined) = match BatchHeader::parse(records) {
+        Ok(header) if header.attributes.is_transactional() => {
+            let (appended, joined) = in_transaction(context, request, topic, data, &header, write)?;
+            (appended?, Some(joined))
+        }
+        _ => (write()?, None),
+    };
     if !appended.duplicate {
         let count = (appended.last_offset - appended.base_offset + 1) as u64;
         topic.metrics.appended(count, records.len() as u64);
@@ -140,7 +165,12 @@ fn append(
         .with_base_offset(appended.base_offset)
         .with_log_append_time_ms(appended.log_append_time_ms)
         .with_log_start_offset(appended.log_start_offset);
-    Ok((partition, appended, answer))
+    let accepted = Accepted {
+        partition,
+        appended,
+        joined,
+    };
+    Ok((accepted, answer))
 }
 
 fn is_zstd(records: &[u8]) -> bool {
@@ -148,8 +178,43 @@ fn is_zstd(records: &[u8]) -> bool {
         .is_ok_and(|header| header.attributes.compression() == Ok(Compression::Zstd))
 }
 
-fn is_transactional(records: &[u8]) -> bool {
-    BatchHeader::parse(records).is_ok_and(|header| header.attributes.is_transactional())
+/// Writes a batch of a transaction while that is held open.
+fn in_transaction<R>(
+    context: &Context,
+    request: &ProduceRequest,
+    topic: &Topic,
+    data: &PartitionProduceData,
+    header: &BatchHeader,
+    write: impl FnOnce() -> R,
+) -> Result<(R, Written), Refusal> {
+    let id = request.transactional_id.as_ref();
+    let id = id.ok_or(Refusal::code(ErrorCode::TransactionalIdAuthorizationFailed))?;
+    let producer = Identity {
+        id: header.producer_id,
+        epoch: header.producer_epoch,
+    };
+    let target = Target {
+        topic: &topic.name,
+        partition: data.index,
+        joins: context.version >= JOINS,
+    };
+    let written = context
+        .broker
+        .transactions
+        .within(id, producer, target, write);
+    // As Kafka's `AddPartitionsToTxnManager` and `ReplicaManager` tell it.
+    written.map_err(|error| {
+        Refusal::code(match error {
+            ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
+            ErrorCode::TransactionAbortable if context.version < ABORTABLE => {
+                ErrorCode::InvalidTxnState
+            }
+            ErrorCode::ConcurrentTransactions if context.version < JOINS => {
+                ErrorCode::NotEnoughReplicas
+            }
+            error => error,
+        })
+    })
 }
 
 /// Why a partition's batch was not taken, in the protocol's terms.

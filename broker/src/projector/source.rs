@@ -193,6 +193,7 @@ impl Source {
         let share = SHARE_BYTES.min(budget.bytes);
         let read = partition.log.read(range.next, range.end, share, true);
         let read = read.map_err(|error| self.read_error(partition, range.next, error))?;
+        let aborted = partition.log.aborted(range.next, read.next_offset);
         let mut rest = &read.records[..];
         let mut next = range.next;
         while !rest.is_empty() && next < range.bound && !budget.is_spent() {
@@ -203,6 +204,7 @@ impl Source {
                 partition: partition.index,
                 next,
                 bound: range.bound,
+                is_aborted: aborted.iter().any(|it| it.has(&header)),
             };
             let walked = self.walk(&header, batch, walk, budget, each);
             let (reached, flow) = walked.map_err(|error| self.corrupt(partition, next, &error))?;
@@ -231,7 +233,7 @@ impl Source {
             partition, bound, ..
         } = walk;
         let mut next = walk.next;
-        if header.attributes.is_control() {
+        if header.attributes.is_control() || walk.is_aborted {
             return Ok((after, each(Item::Skip(partition, after))));
         }
         let kept = self.opened.take().filter(|opened| {
@@ -328,6 +330,8 @@ struct Walk {
     partition: i32,
     next: i64,
     bound: i64,
+    /// It is part of a transaction that was aborted.
+    is_aborted: bool,
 }
 
 /// The record's timestamp, epoch ms; -1 without one.

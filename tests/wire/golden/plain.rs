@@ -116,7 +116,8 @@ impl Plain {
         let version = self.version;
         let own = |stem: &str| format!("{stem}-{}-{version}", self.key as i16);
         let text = match (self.key, name) {
-            (_, "group_instance_id" | "transactional_id" | "reason" | "cluster_id") => return None,
+            (_, "group_instance_id" | "reason" | "cluster_id")
+            | (ApiKey::Produce | ApiKey::InitProducerId, "transactional_id") => return None,
             (_, "member_id" | "committed_metadata" | "rack_id") => String::new(),
             (_, "group_id" | "groups" | "group_ids" | "groups_names" | "key")
             | (ApiKey::FindCoordinator, "coordinator_keys") => own("group"),

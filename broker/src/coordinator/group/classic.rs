@@ -16,6 +16,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::in_doubt::InDoubt;
 use super::member::{Joined, JoinedMember, Member};
 use super::members::Members;
 use super::offsets::Offsets;
@@ -99,6 +100,7 @@ pub struct Group {
     /// The topics that the members subscribe to, if they can be read.
     pub subscribed: Option<BTreeSet<String>>,
     pub offsets: Offsets,
+    pub in_doubt: InDoubt,
     /// The journal holds a record of the group itself.
     pub recorded: bool,
     /// No deadline of this group is earlier.
@@ -126,6 +128,7 @@ impl Group {
             new_member_added: false,
             subscribed: None,
             offsets: Offsets::default(),
+            in_doubt: InDoubt::default(),
             recorded: false,
             earliest_ms: None,
             armed_ms: None,
@@ -138,6 +141,7 @@ impl Group {
             && !self.recorded
             && self.pending.is_empty()
             && self.offsets.is_empty()
+            && self.in_doubt.is_empty()
     }
 
     pub fn is_leader(&self, member: &str) -> bool {

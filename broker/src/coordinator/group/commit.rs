@@ -34,6 +34,21 @@ pub struct Commit {
     pub metadata: String,
 }
 
+impl Commit {
+    /// The commit as it is kept. `retention_ms` is the client's own wish.
+    pub fn made(self, commit_ms: i64, retention_ms: Option<i64>) -> (Arc<str>, i32, Committed) {
+        let committed = Committed {
+            offset: self.offset,
+            leader_epoch: self.leader_epoch,
+            metadata: self.metadata,
+            at: -1,
+            commit_ms,
+            expire_ms: retention_ms.map(|after_ms| commit_ms.saturating_add(after_ms)),
+        };
+        (self.topic, self.partition, committed)
+    }
+}
+
 impl Group {
     /// Takes commits, all or none. `retention_ms` is the client's own wish (up to v4).
     pub fn commit(
@@ -50,16 +65,7 @@ impl Group {
         let commit_ms = turn.now.wall_ms;
         let commits: Vec<_> = commits
             .into_iter()
-            .map(|commit| {
-                let committed = Committed {
-                    offset: commit.offset,
-                    leader_epoch: commit.leader_epoch,
-                    metadata: commit.metadata,
-                    commit_ms,
-                    expire_ms: retention_ms.map(|after_ms| commit_ms.saturating_add(after_ms)),
-                };
-                (commit.topic, commit.partition, committed)
-            })
+            .map(|commit| commit.made(commit_ms, retention_ms))
             .collect();
         let entries: Vec<_> = commits
             .iter()
@@ -68,8 +74,9 @@ impl Group {
         if entries.is_empty() {
             return Ok(());
         }
-        turn.append(&entries)?;
-        for (topic, partition, committed) in commits {
+        let first = turn.append(&entries)?;
+        for (at, (topic, partition, committed)) in (first..).zip(commits) {
+            let committed = Committed { at, ..committed };
             self.offsets.set(&topic, partition, Some(committed));
         }
         Ok(())
@@ -167,7 +174,8 @@ impl Group {
         };
         let places = self.offsets.places(expired);
         self.drop_offsets(turn, &places)?;
-        if self.offsets.is_empty() && self.state == State::Empty && self.pending.is_empty() {
+        let idle = self.state == State::Empty && self.pending.is_empty();
+        if idle && self.offsets.is_empty() && self.in_doubt.is_empty() {
             self.die(turn)?;
         }
         Ok(())
@@ -175,7 +183,8 @@ impl Group {
 
     /// Takes DeleteGroups.
     pub fn delete(&mut self, turn: &mut Turn<'_>) -> Result<(), ErrorCode> {
-        if self.state != State::Empty {
+        // A marker that came later would bring offsets of a group that is gone.
+        if self.state != State::Empty || !self.in_doubt.is_empty() {
             return Err(ErrorCode::NonEmptyGroup);
         }
         self.die(turn)

@@ -59,6 +59,8 @@ pub struct Position {
     pub leader_epoch: i32,
     /// Whatever the client wanted to remember.
     pub metadata: String,
+    /// Another one was committed in a transaction that is still open.
+    pub in_doubt: bool,
 }
 
 impl Group {
@@ -99,7 +101,10 @@ impl Group {
     pub fn positions(&self) -> Vec<(Arc<str>, Vec<Position>)> {
         let topics = self.offsets.iter().map(|(topic, partitions)| {
             let positions = partitions.iter();
-            let positions = positions.map(|(index, committed)| Position::new(*index, committed));
+            let positions = positions.map(|(index, committed)| {
+                let in_doubt = self.in_doubt.has(topic, *index);
+                Position::new(*index, committed, in_doubt)
+            });
             (Arc::clone(topic), positions.collect())
         });
         topics.collect()
@@ -107,21 +112,28 @@ impl Group {
 
     /// What was committed for these partitions of a topic; offset -1 where nothing was.
     pub fn positions_of(&self, topic: &str, partitions: &[i32]) -> Vec<Position> {
-        let look_up = |index: &i32| match self.offsets.get(topic, *index) {
-            Some(committed) => Position::new(*index, committed),
-            None => Position::none(*index),
+        let look_up = |index: &i32| {
+            let in_doubt = self.in_doubt.has(topic, *index);
+            match self.offsets.get(topic, *index) {
+                Some(committed) => Position::new(*index, committed, in_doubt),
+                None => Position {
+                    in_doubt,
+                    ..Position::none(*index)
+                },
+            }
         };
         partitions.iter().map(look_up).collect()
     }
 }
 
 impl Position {
-    fn new(partition: i32, committed: &Committed) -> Self {
+    fn new(partition: i32, committed: &Committed, in_doubt: bool) -> Self {
         Self {
             partition,
             offset: committed.offset,
             leader_epoch: committed.leader_epoch,
             metadata: committed.metadata.clone(),
+            in_doubt,
         }
     }
 
@@ -132,6 +144,7 @@ impl Position {
             offset: -1,
             leader_epoch: -1,
             metadata: String::new(),
+            in_doubt: false,
         }
     }
 }

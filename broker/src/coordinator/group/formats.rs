@@ -35,34 +35,16 @@
 //! time. Source: the JSON files in Kafka's `group-coordinator/src/main/resources/common/message`.
 mod group_metadata;
 mod offset_commit;
-mod reader;
 #[cfg(test)]
 mod tests;
-mod writer;
 
 pub use group_metadata::{GroupMetadata, MemberMetadata};
 pub use offset_commit::Committed;
 
 use bytes::Bytes;
-use reader::Reader;
-use writer::Writer;
 
-/// Why a record is not one of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FormatError {
-    /// The bytes end early, or a length is impossible.
-    #[error("the record is cut off")]
-    Short,
-    /// A string that is not UTF-8.
-    #[error("a string is not UTF-8")]
-    NotUtf8,
-    /// Null where there must be a value.
-    #[error("a field is null that must not be")]
-    Null,
-    /// A version that nobody has written yet.
-    #[error("version {0} is unknown")]
-    Version(i16),
-}
+pub use crate::coordinator::fields::FormatError;
+use crate::coordinator::fields::{Reader, Writer};
 
 /// What a record is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

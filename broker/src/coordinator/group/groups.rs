@@ -1,6 +1,6 @@
 //! The set of groups: finds a group, locks it, lets one request have its turn, and keeps the time.
 //!
-//! Lock order: the map of names, then a group, then the timers; the map is never taken while a group
+//! Lock order: the map of names, then a group, then the timers or the open transactions; the map is never taken while a group
 //! is held. Nothing is awaited under any of them.
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,10 +13,11 @@ use protocol::error::ErrorCode;
 use tokio::sync::watch;
 
 use super::classic::{Group, State};
+use super::in_doubt::OpenTransactions;
 use super::timers::{Clock, Timers};
 use super::turn::Turn;
 use super::{Limits, TOPIC, load};
-use crate::coordinator::Journal;
+use crate::coordinator::{Journal, partition_of};
 use crate::metadata::{Topic, Topics};
 use crate::process::in_place;
 
@@ -43,6 +44,7 @@ pub struct Groups {
     journals: OnceLock<Vec<Journal>>,
     creating: Mutex<()>,
     by_name: RwLock<HashMap<Arc<str>, Arc<Place>>>,
+    pub open_transactions: OpenTransactions,
     /// Numbers the JoinGroups that wait.
     pub tickets: AtomicU64,
     stopped: AtomicBool,
@@ -56,6 +58,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where the group is written down.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// Takes the mutex.
     pub fn lock(&self) -> MutexGuard<'_, Group> {
         self.group.lock().unwrap_or_else(PoisonError::into_inner)
@@ -75,15 +82,6 @@ pub struct GroupOffset {
     pub offset: i64,
 }
 
-/// The partition of a group, as Kafka reckons it: Java's hash of the name's UTF-16.
-fn partition_of(group: &str, partitions: usize) -> usize {
-    let hash = group.encode_utf16().fold(0i32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
-    });
-    // The one number without a positive counterpart counts as 0.
-    hash.checked_abs().unwrap_or(0) as usize % partitions
-}
-
 fn journals_of(topic: &Topic) -> Vec<Journal> {
     let partitions = topic.partitions();
     partitions.iter().cloned().map(Journal::new).collect()
@@ -100,6 +98,7 @@ impl Groups {
             journals: OnceLock::new(),
             creating: Mutex::new(()),
             by_name: RwLock::default(),
+            open_transactions: OpenTransactions::default(),
             tickets: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             topics,
@@ -119,6 +118,9 @@ impl Groups {
         tracing::info!(groups = loaded.len(), "groups loaded");
         for (name, mut group) in loaded {
             group.resume(self.clock.now());
+            for producer_id in group.in_doubt.producers() {
+                self.open_transactions.note(producer_id, &name);
+            }
             self.rearm(&mut group);
             let place = Arc::new(Place {
                 journal: journal.clone(),
@@ -132,6 +134,11 @@ impl Groups {
     /// Makes sure that the topic is there.
     pub fn ready(&self) -> Result<(), ErrorCode> {
         self.journals().map(|_| ())
+    }
+
+    /// The partition of the offsets topic that a group is kept in.
+    pub fn partition_of(&self, name: &str) -> Result<i32, ErrorCode> {
+        Ok(partition_of(name, self.journals()?.len()) as i32)
     }
 
     fn journals(&self) -> Result<&[Journal], ErrorCode> {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::classic::Group;
 use super::formats::{Committed, FormatError, GroupMetadata, Key};
-use crate::coordinator::{Journal, JournalError};
+use crate::coordinator::{Journal, JournalError, Replayed};
 
 /// The groups of one journal.
 pub fn load(journal: &Journal) -> Result<HashMap<Arc<str>, Group>, JournalError> {
     let mut groups = HashMap::new();
-    journal.replay(|key, value, _| {
-        if let Err(error) = apply(&mut groups, key, value) {
+    journal.replay_all(|replayed| {
+        if let Err(error) = apply(&mut groups, replayed) {
             // The record stays in the log; what it says is lost, the rest is not.
             tracing::error!(%error, "skipped a record of the groups' journal");
         }
@@ -19,12 +19,29 @@ pub fn load(journal: &Journal) -> Result<HashMap<Arc<str>, Group>, JournalError>
     Ok(groups)
 }
 
-/// Applies one record.
+/// Applies one record, or the end of a transaction.
 pub fn apply(
     groups: &mut HashMap<Arc<str>, Group>,
-    key: &[u8],
-    value: Option<&[u8]>,
+    replayed: Replayed<'_>,
 ) -> Result<(), FormatError> {
+    let (key, value, at, producer_id) = match replayed {
+        Replayed::End {
+            producer_id,
+            commits,
+        } => {
+            for group in groups.values_mut() {
+                group.end_transaction(producer_id, commits);
+            }
+            return Ok(());
+        }
+        Replayed::Entry {
+            key,
+            value,
+            offset,
+            producer_id,
+            ..
+        } => (key, value, offset, producer_id),
+    };
     match Key::read(key)? {
         Key::Offset {
             group,
@@ -32,9 +49,12 @@ pub fn apply(
             partition,
         } => {
             let committed = value.map(Committed::read).transpose()?;
-            group_of(groups, &group)
-                .offsets
-                .set(&topic, partition, committed);
+            let committed = committed.map(|it| Committed { at, ..it });
+            let group = group_of(groups, &group);
+            match (producer_id, committed) {
+                (Some(id), Some(it)) => group.in_doubt.put(id, topic.into(), partition, it),
+                (_, committed) => group.offsets.set(&topic, partition, committed),
+            }
         }
         Key::Group(group) => {
             let metadata = value.map(GroupMetadata::read).transpose()?;

@@ -65,8 +65,10 @@ impl Group {
     /// Becomes what the journal says, offsets aside. Members have no deadline yet.
     pub fn load(&mut self, metadata: Option<GroupMetadata>) {
         let offsets = std::mem::take(&mut self.offsets);
+        let in_doubt = std::mem::take(&mut self.in_doubt);
         *self = Self::new(Arc::clone(&self.name));
         self.offsets = offsets;
+        self.in_doubt = in_doubt;
         let Some(metadata) = metadata else {
             return;
         };

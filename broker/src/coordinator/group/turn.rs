@@ -10,11 +10,26 @@ use crate::coordinator::{Entry, Journal};
 pub trait Append {
     /// Appends all or nothing; returns the offset of the last entry. Does not wait.
     fn append(&self, entries: &[Entry]) -> Result<i64, AppendError>;
+
+    /// As [`Append::append`], as part of the transaction of a producer with this id and epoch.
+    fn append_in_transaction(
+        &self,
+        entries: &[Entry],
+        producer: (i64, i16),
+    ) -> Result<i64, AppendError>;
 }
 
 impl Append for Journal {
     fn append(&self, entries: &[Entry]) -> Result<i64, AppendError> {
         Journal::append(self, entries)
+    }
+
+    fn append_in_transaction(
+        &self,
+        entries: &[Entry],
+        producer: (i64, i16),
+    ) -> Result<i64, AppendError> {
+        Journal::append_in_transaction(self, entries, producer.0, producer.1)
     }
 }
 
@@ -31,14 +46,29 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Appends; on an error nothing was written and nothing may be applied.
-    pub fn append(&mut self, entries: &[Entry]) -> Result<(), ErrorCode> {
-        let offset = self.journal.append(entries).map_err(|error| {
+    /// Appends; on an error nothing was written and nothing may be applied. Returns the offset of
+    /// the first entry.
+    pub fn append(&mut self, entries: &[Entry]) -> Result<i64, ErrorCode> {
+        self.appended(self.journal.append(entries), entries.len())
+    }
+
+    /// As [`Turn::append`], as part of the transaction of a producer with this id and epoch.
+    pub fn append_in_transaction(
+        &mut self,
+        entries: &[Entry],
+        producer: (i64, i16),
+    ) -> Result<i64, ErrorCode> {
+        let last = self.journal.append_in_transaction(entries, producer);
+        self.appended(last, entries.len())
+    }
+
+    fn appended(&mut self, last: Result<i64, AppendError>, count: usize) -> Result<i64, ErrorCode> {
+        let last = last.map_err(|error| {
             tracing::error!(%error, "cannot write to the journal of groups");
             append_error(&error)
         })?;
-        self.appended = Some(offset);
-        Ok(())
+        self.appended = Some(last);
+        Ok(last + 1 - count as i64)
     }
 }
 

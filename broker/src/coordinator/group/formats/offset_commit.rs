@@ -12,6 +12,8 @@ pub struct Committed {
     pub leader_epoch: i32,
     /// Whatever the client wants to remember.
     pub metadata: String,
+    /// Offset of its record in the journal, -1 before it has one; not part of the value.
+    pub at: i64,
     /// When it was committed, epoch milliseconds.
     pub commit_ms: i64,
     /// When it expires, epoch milliseconds, if the client said so (OffsetCommit up to v4).
@@ -40,6 +42,7 @@ impl Committed {
             offset,
             leader_epoch,
             metadata,
+            at: -1,
             commit_ms,
             expire_ms,
         })

@@ -6,6 +6,7 @@ fn committed(expire_ms: Option<i64>) -> Committed {
         offset: 42,
         leader_epoch: if expire_ms.is_some() { -1 } else { 7 },
         metadata: "m".to_owned(),
+        at: -1,
         commit_ms: 1_000,
         expire_ms,
     }

@@ -18,7 +18,7 @@ use super::super::member::{
 use super::super::sync::Sync;
 use super::super::timers::Now;
 use super::super::turn::{Append, Turn};
-use crate::coordinator::Entry;
+use crate::coordinator::{Entry, Replayed};
 
 /// The session timeout of all members here.
 pub const SESSION_MS: u64 = 10_000;
@@ -27,10 +27,21 @@ pub const REBALANCE_MS: u64 = 60_000;
 /// Wall clock minus monotonic clock.
 pub const EPOCH_MS: i64 = 1_000_000;
 
+/// What stands at an offset.
+#[derive(Debug, Clone, Copy)]
+enum Logged {
+    /// The next entry, with whose transaction it is part of.
+    Entry(Option<i64>),
+    /// A marker: whose, and whether it commits.
+    End(i64, bool),
+}
+
 /// A journal in memory that can be told to fail.
 #[derive(Debug, Default)]
 pub struct Memory {
     pub entries: RefCell<Vec<Entry>>,
+    /// Producers of the entries, and markers between them: id, and commit or abort.
+    log: RefCell<Vec<Logged>>,
     pub broken: Cell<bool>,
 }
 
@@ -40,7 +51,27 @@ impl Append for Memory {
             return Err(AppendError::Poisoned);
         }
         self.entries.borrow_mut().extend_from_slice(entries);
-        Ok(self.entries.borrow().len() as i64 - 1)
+        Ok(self.note(entries.len(), None))
+    }
+
+    fn append_in_transaction(
+        &self,
+        entries: &[Entry],
+        producer: (i64, i16),
+    ) -> Result<i64, AppendError> {
+        if self.broken.get() {
+            return Err(AppendError::Poisoned);
+        }
+        self.entries.borrow_mut().extend_from_slice(entries);
+        Ok(self.note(entries.len(), Some(producer.0)))
+    }
+}
+
+impl Memory {
+    fn note(&self, entries: usize, producer_id: Option<i64>) -> i64 {
+        let mut log = self.log.borrow_mut();
+        log.extend(std::iter::repeat_n(Logged::Entry(producer_id), entries));
+        log.len() as i64 - 1
     }
 }
 
@@ -201,11 +232,36 @@ impl Stage {
         ids
     }
 
+    /// A marker comes.
+    pub fn end(&mut self, producer_id: i64, commits: bool) {
+        let marker = Logged::End(producer_id, commits);
+        self.journal.log.borrow_mut().push(marker);
+        self.group.end_transaction(producer_id, commits);
+    }
+
     /// The group as a restart would find it.
     pub fn replayed(&self) -> Option<Group> {
         let mut groups = HashMap::new();
-        for entry in self.journal.entries.borrow().iter() {
-            load::apply(&mut groups, &entry.key, entry.value.as_deref()).unwrap();
+        let entries = self.journal.entries.borrow();
+        let mut entries = entries.iter();
+        for (offset, logged) in (0..).zip(self.journal.log.borrow().iter()) {
+            let replayed = match *logged {
+                Logged::End(producer_id, commits) => Replayed::End {
+                    producer_id,
+                    commits,
+                },
+                Logged::Entry(producer_id) => {
+                    let entry = entries.next().expect("one for each");
+                    Replayed::Entry {
+                        key: &entry.key,
+                        value: entry.value.as_deref(),
+                        timestamp: 0,
+                        offset,
+                        producer_id,
+                    }
+                }
+            };
+            load::apply(&mut groups, replayed).unwrap();
         }
         groups.retain(|_, group| !group.is_void());
         groups.remove("g")

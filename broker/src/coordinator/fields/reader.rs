@@ -1,4 +1,4 @@
-//! Reads the formats, flexible or not. Nothing is allocated for a length before its bytes are there.
+//! Reads fields, flexible or not. Nothing is allocated for a length before its bytes are there.
 use super::FormatError;
 
 /// A place in a key or value.
@@ -33,6 +33,10 @@ impl<'a> Reader<'a> {
             .ok_or(FormatError::Short)?;
         self.rest = rest;
         Ok(head)
+    }
+
+    pub fn i8(&mut self) -> Result<i8, FormatError> {
+        Ok(i8::from_be_bytes(self.array()?))
     }
 
     pub fn i16(&mut self) -> Result<i16, FormatError> {
@@ -98,15 +102,28 @@ impl<'a> Reader<'a> {
         self.length(true)?.ok_or(FormatError::Null)
     }
 
+    /// How many elements follow; `None` is null.
+    pub fn nullable_count(&mut self) -> Result<Option<usize>, FormatError> {
+        self.length(true)
+    }
+
     /// Skips the tagged fields that end a flexible structure.
     pub fn tags(&mut self) -> Result<(), FormatError> {
+        self.tagged(|_, _| Ok(()))
+    }
+
+    /// Hands the tagged fields that end a flexible structure to `each`, with their tags.
+    pub fn tagged(
+        &mut self,
+        mut each: impl FnMut(u32, &mut Reader<'a>) -> Result<(), FormatError>,
+    ) -> Result<(), FormatError> {
         if !self.flexible {
             return Ok(());
         }
         for _ in 0..self.varint()? {
-            self.varint()?;
+            let tag = self.varint()?;
             let length = self.varint()?;
-            self.take(length as usize)?;
+            each(tag, &mut Reader::new(self.take(length as usize)?, true))?;
         }
         Ok(())
     }

@@ -1,0 +1,197 @@
+//! Offsets that were committed in a transaction that is still open (TxnOffsetCommit). They stand in
+//! the journal as part of the transaction; its marker there makes them count or drops them, for a
+//! replay as for the living.
+//!
+//! A plain commit that stands after them in the journal wins over them, whenever the marker comes.
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use protocol::error::ErrorCode;
+
+use super::classic::{Group, State};
+use super::commit::{Commit, Committer};
+use super::formats::Committed;
+use super::groups::Groups;
+use super::projections::check_open;
+use super::turn::Turn;
+use crate::coordinator::Journal;
+
+type Places = BTreeMap<(Arc<str>, i32), Committed>;
+
+/// The offsets of a group that are in doubt, by producer.
+#[derive(Debug, Default, Clone)]
+pub struct InDoubt {
+    by_producer: BTreeMap<i64, Places>,
+}
+
+impl InDoubt {
+    pub fn is_empty(&self) -> bool {
+        self.by_producer.is_empty()
+    }
+
+    /// The producers with open transactions.
+    pub fn producers(&self) -> impl Iterator<Item = i64> {
+        self.by_producer.keys().copied()
+    }
+
+    /// Whether the offset of a partition is in doubt.
+    pub fn has(&self, topic: &str, partition: i32) -> bool {
+        let mut transactions = self.by_producer.values();
+        transactions.any(|places| {
+            let mut places = places.keys();
+            places.any(|(name, index)| **name == *topic && *index == partition)
+        })
+    }
+
+    /// Puts one in.
+    pub fn put(&mut self, producer_id: i64, topic: Arc<str>, partition: i32, it: Committed) {
+        let places = self.by_producer.entry(producer_id).or_default();
+        places.insert((topic, partition), it);
+    }
+}
+
+impl Group {
+    /// Takes commits into a producer's transaction, all or none.
+    pub fn commit_in_transaction(
+        &mut self,
+        turn: &mut Turn<'_>,
+        who: Committer<'_>,
+        producer: (i64, i16),
+        commits: Vec<Commit>,
+    ) -> Result<(), ErrorCode> {
+        self.check_commit_in_transaction(who)?;
+        if commits.is_empty() {
+            return Ok(());
+        }
+        let commit_ms = turn.now.wall_ms;
+        let commits = commits.into_iter().map(|it| it.made(commit_ms, None));
+        let mut commits: Vec<_> = commits.collect();
+        let entry = |(topic, partition, it): &(Arc<str>, i32, Committed)| {
+            self.offset_entry(topic, *partition, Some(it))
+        };
+        let entries: Vec<_> = commits.iter().map(entry).collect();
+        let first = turn.append_in_transaction(&entries, producer)?;
+        for (at, (_, _, it)) in (first..).zip(&mut commits) {
+            it.at = at;
+        }
+        for (topic, partition, it) in commits {
+            self.in_doubt.put(producer.0, topic, partition, it);
+        }
+        Ok(())
+    }
+
+    /// Old clients do not say who they are; whoever does must be a member of this generation.
+    fn check_commit_in_transaction(&self, who: Committer<'_>) -> Result<(), ErrorCode> {
+        let says_nothing =
+            who.generation < 0 && who.member_id.is_empty() && who.instance_id.is_none();
+        if says_nothing || (who.generation < 0 && self.state == State::Empty) {
+            return Ok(());
+        }
+        self.members.check(who.member_id, who.instance_id)?;
+        if who.generation != self.generation {
+            return Err(ErrorCode::IllegalGeneration);
+        }
+        Ok(())
+    }
+
+    /// The transaction of a producer has ended.
+    pub fn end_transaction(&mut self, producer_id: i64, commits: bool) {
+        let Some(places) = self.in_doubt.by_producer.remove(&producer_id) else {
+            return;
+        };
+        for ((topic, partition), it) in places {
+            let known = self.offsets.get(&topic, partition);
+            if commits && known.is_none_or(|known| known.at < it.at) {
+                self.offsets.set(&topic, partition, Some(it));
+            }
+        }
+    }
+}
+
+/// Which groups have offsets in doubt, by producer.
+#[derive(Debug, Default)]
+pub struct OpenTransactions {
+    by_producer: Mutex<HashMap<i64, HashSet<Arc<str>>>>,
+}
+
+impl OpenTransactions {
+    /// A group has.
+    pub fn note(&self, producer_id: i64, group: &Arc<str>) {
+        let mut all = self
+            .by_producer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.entry(producer_id)
+            .or_default()
+            .insert(Arc::clone(group));
+    }
+
+    fn of(&self, producer_id: i64) -> HashSet<Arc<str>> {
+        let all = self
+            .by_producer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.get(&producer_id).cloned().unwrap_or_default()
+    }
+
+    fn forget(&self, producer_id: i64, groups: &[Arc<str>]) {
+        let mut all = self
+            .by_producer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get_mut(&producer_id) {
+            known.retain(|group| !groups.contains(group));
+            if known.is_empty() {
+                all.remove(&producer_id);
+            }
+        }
+    }
+}
+
+impl Groups {
+    /// TxnOffsetCommit. Takes effect at once and does not wait: returns the journal and the offset
+    /// in it that has to be on disk.
+    pub fn commit_in_transaction(
+        &self,
+        name: &str,
+        who: Committer<'_>,
+        producer: (i64, i16),
+        commits: Vec<Commit>,
+    ) -> Result<(Journal, Option<i64>), ErrorCode> {
+        check_open(name)?;
+        self.check_running()?;
+        let act = |group: &mut Group, turn: &mut Turn<'_>| {
+            let answer = group.commit_in_transaction(turn, who, producer, commits);
+            if answer.is_ok() {
+                self.open_transactions.note(producer.0, &group.name);
+            }
+            answer.map(|()| turn.appended)
+        };
+        let (answer, journal) = if who.generation < 0 {
+            self.created(name, act)?
+        } else {
+            let unknown = ErrorCode::IllegalGeneration;
+            self.existing(name, act).ok_or(unknown)?
+        };
+        Ok((journal, answer?))
+    }
+
+    /// A marker stands in this partition of the offsets topic.
+    pub fn transaction_ended(&self, partition: i32, producer_id: i64, commits: bool) {
+        let mut ended = Vec::new();
+        for name in self.open_transactions.of(producer_id) {
+            let Some(place) = self.find(&name) else {
+                ended.push(name);
+                continue;
+            };
+            if place.journal().partition().index == partition {
+                // In a turn, since a group that was waiting for nothing else may be void now.
+                self.existing(&name, |group, _| {
+                    group.end_transaction(producer_id, commits)
+                });
+                ended.push(name);
+            }
+        }
+        self.open_transactions.forget(producer_id, &ended);
+    }
+}

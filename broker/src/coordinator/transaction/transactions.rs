@@ -1,0 +1,226 @@
+//! The set of transactional ids: finds one, locks it, and writes its next state down.
+//!
+//! Lock order: a transactional id, then a group, then the log that is written to. The map of ids is
+//! never taken while an id is locked. Nothing is awaited under any of them.
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use config::Settings;
+use protocol::error::ErrorCode;
+
+use super::TOPIC;
+use super::formats;
+use super::state::{State, Transaction};
+use crate::coordinator::group::append_error;
+use crate::coordinator::{Groups, Journal, partition_of};
+use crate::metadata::{ProducerIds, Topic, Topics};
+use crate::process::in_place;
+
+/// What the topic needs that topics do not have by default; as in Apache Kafka.
+const CONFIGS: &[(&str, &str)] = &[
+    ("cleanup.policy", "compact"),
+    ("compression.type", "uncompressed"),
+    ("segment.bytes", "104857600"),
+];
+
+/// All transactional ids.
+#[derive(Debug)]
+pub struct Transactions {
+    pub(super) settings: Arc<Settings>,
+    pub(super) topics: Arc<Topics>,
+    pub(super) groups: Arc<Groups>,
+    pub(super) producer_ids: Arc<ProducerIds>,
+    /// One for each partition of the topic, once that is there.
+    journals: OnceLock<Vec<Journal>>,
+    creating: Mutex<()>,
+    by_id: RwLock<HashMap<Arc<str>, Arc<Place>>>,
+    pub(super) counts: Counts,
+}
+
+/// How transactions ended since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) committed: AtomicU64,
+    pub(super) aborted: AtomicU64,
+    pub(super) timed_out: AtomicU64,
+}
+
+/// A transactional id in the set.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) id: Arc<str>,
+    pub(super) journal: Journal,
+    slot: Mutex<Slot>,
+}
+
+/// What stands behind the mutex.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// `None` before it is first written down, and after it is forgotten.
+    pub(super) transaction: Option<Transaction>,
+    /// Forgotten: whoever still holds it looks the id up again.
+    pub(super) dead: bool,
+    /// Offset of its last entry.
+    pub(super) written: i64,
+    /// When the open transaction times out.
+    pub(super) deadline: Option<Instant>,
+    /// Somebody is seeing to the markers.
+    pub(super) ending: bool,
+}
+
+/// An entry of a journal that may not be on disk yet.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub(super) journal: Journal,
+    pub(super) offset: i64,
+}
+
+impl Written {
+    /// Waits until it is.
+    pub async fn durable(&self) -> Result<(), ErrorCode> {
+        let durable = self.journal.durable(self.offset).await;
+        durable.map_err(|error| append_error(&error))
+    }
+}
+
+impl Place {
+    pub(super) fn new(id: Arc<str>, journal: Journal, transaction: Option<Transaction>) -> Self {
+        Self {
+            id,
+            journal,
+            slot: Mutex::new(Slot {
+                transaction,
+                dead: false,
+                written: -1,
+                deadline: None,
+                ending: false,
+            }),
+        }
+    }
+
+    /// Takes the mutex.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the next state down and makes it hold. On an error nothing has changed.
+    pub(super) fn become_next(&self, slot: &mut Slot, next: Transaction) -> Result<(), ErrorCode> {
+        let entry = formats::entry(&self.id, Some(&next));
+        let written = self.journal.append(&[entry]).map_err(|error| {
+            tracing::error!(%error, "cannot write to the journal of transactions");
+            append_error(&error)
+        })?;
+        if next.state != State::Ongoing {
+            slot.deadline = None;
+        } else if slot.deadline.is_none() {
+            let timeout = Duration::from_millis(u64::try_from(next.timeout_ms).unwrap_or(0));
+            slot.deadline = Some(Instant::now() + timeout);
+        }
+        slot.written = written;
+        slot.transaction = Some(next);
+        Ok(())
+    }
+
+    /// The last entry of a slot.
+    pub(super) fn last_written(&self, slot: &Slot) -> Written {
+        Written {
+            journal: self.journal.clone(),
+            offset: slot.written,
+        }
+    }
+}
+
+fn journals_of(topic: &Topic) -> Vec<Journal> {
+    let partitions = topic.partitions();
+    partitions.iter().cloned().map(Journal::new).collect()
+}
+
+impl Transactions {
+    pub(super) fn new(
+        settings: &Arc<Settings>,
+        topics: Arc<Topics>,
+        groups: Arc<Groups>,
+        producer_ids: Arc<ProducerIds>,
+    ) -> Self {
+        Self {
+            settings: Arc::clone(settings),
+            topics,
+            groups,
+            producer_ids,
+            journals: OnceLock::new(),
+            creating: Mutex::new(()),
+            by_id: RwLock::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The journals of the topic, if that is there.
+    pub(super) fn existing_journals(&self) -> &[Journal] {
+        let Some(topic) = self.topics.get(TOPIC) else {
+            return &[];
+        };
+        self.journals.get_or_init(|| journals_of(&topic))
+    }
+
+    /// Makes sure that the topic is there.
+    pub fn ready(&self) -> Result<(), ErrorCode> {
+        self.journals().map(|_| ())
+    }
+
+    fn journals(&self) -> Result<&[Journal], ErrorCode> {
+        if let Some(journals) = self.journals.get() {
+            return Ok(journals);
+        }
+        in_place(|| self.make_journals())
+    }
+
+    fn make_journals(&self) -> Result<&[Journal], ErrorCode> {
+        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(journals) = self.journals.get() {
+            return Ok(journals);
+        }
+        let count = self.settings.transaction_state_log_num_partitions;
+        let topic = self.topics.internal(TOPIC, count, CONFIGS);
+        let topic = topic.map_err(|error| {
+            tracing::error!(%error, "cannot create {TOPIC}");
+            ErrorCode::CoordinatorNotAvailable
+        })?;
+        Ok(self.journals.get_or_init(|| journals_of(&topic)))
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<Arc<Place>> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        by_id.get(id).cloned()
+    }
+
+    pub(super) fn find_or_create(&self, id: &str) -> Result<Arc<Place>, ErrorCode> {
+        if let Some(place) = self.find(id) {
+            return Ok(place);
+        }
+        let journals = self.journals()?;
+        let journal = journals[partition_of(id, journals.len())].clone();
+        let place = Arc::new(Place::new(id.into(), journal, None));
+        Ok(self.put(place))
+    }
+
+    /// Puts a transactional id into the set, unless it is there.
+    pub(super) fn put(&self, place: Arc<Place>) -> Arc<Place> {
+        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(by_id.entry(Arc::clone(&place.id)).or_insert(place))
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Place>> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        by_id.values().cloned().collect()
+    }
+
+    /// Takes a dead one out of the set.
+    pub(super) fn forget(&self, dead: &Arc<Place>) {
+        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        if by_id.get(&dead.id).is_some_and(|it| Arc::ptr_eq(it, dead)) {
+            by_id.remove(&dead.id);
+        }
+    }
+}
