@@ -17,6 +17,7 @@ mod sample;
 mod serve;
 mod table;
 mod topic;
+mod transaction;
 
 /// A self-hosted log broker that speaks the Kafka protocol.
 #[derive(Debug, Parser)]
@@ -40,6 +41,9 @@ enum Command {
     /// Lists, describes, resets and deletes consumer groups.
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Lists and describes transactions, and aborts one that hangs.
+    #[command(subcommand)]
+    Transaction(transaction::TransactionCommand),
     /// Looks at views, rebuilds them, and redrives what they rejected; over HTTP.
     #[command(subcommand)]
     Projection(projection::ProjectionCommand),
@@ -58,6 +62,7 @@ pub fn run() -> ExitCode {
         Command::Produce(args) => connect::block_on(produce::run(args)),
         Command::Consume(args) => connect::block_on(consume::run(args)),
         Command::Group(command) => connect::block_on(group::run(command)),
+        Command::Transaction(command) => connect::block_on(transaction::run(command)),
         Command::Projection(command) => connect::block_on(projection::run(command)),
         Command::Log(command) => log::run(command),
         Command::Sample(args) => connect::block_on(sample::run(args)),

@@ -17,6 +17,7 @@ mod producer;
 pub mod sample;
 mod subscription;
 mod topics;
+mod transactions;
 
 pub use configs::{ConfigChange, ConfigValue};
 pub use connection::{Connection, Options};
@@ -28,6 +29,9 @@ pub use metadata::{Broker, Cluster, Partition, Topic};
 pub use offsets::At;
 pub use producer::{Acks, Delivery, Outgoing, Producer, ProducerOptions};
 pub use topics::NewTopic;
+pub use transactions::{
+    OpenTransaction, TransactionDescription, TransactionFilter, TransactionListing,
+};
 
 /// A partition of a topic.
 pub type TopicPartition = (String, i32);

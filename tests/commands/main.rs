@@ -7,3 +7,4 @@ mod projections;
 mod records;
 mod samples;
 mod topics;
+mod transactions;
