@@ -305,7 +305,9 @@ mod tests {
     fn finds_what_overlaps() {
         let mut index = AbortedIndex::default();
         let all = [aborted(0, 10, 5), aborted(5, 11, 12), aborted(20, 30, 31)];
-        all.iter().for_each(|entry| index.push(*entry));
+        for entry in all {
+            index.push(entry);
+        }
         assert_eq!(index.overlapping(0, 31), all);
         assert_eq!(index.overlapping(0, 5), all[..1]);
         assert_eq!(index.overlapping(11, 20), all[1..2]);

@@ -407,7 +407,7 @@ fn transactions_are_listed() -> Result<()> {
     let of_producer = any().with_producer_id_filters(vec![empty.producer.0.into()]);
     assert_eq!(list(of_producer, 0)?, ["-empty"]);
     let long = any().with_duration_filter(3_600_000);
-    assert_eq!(list(long, 1)?.contains(&"-open".to_owned()), false);
+    assert!(!list(long, 1)?.contains(&"-open".to_owned()));
     assert_eq!(empty.end(3, true)?.0, INVALID_TXN_STATE);
     Ok(())
 }

@@ -8,7 +8,7 @@
 //!
 //! What a producer writes in a transaction is checked and appended while its transactional id is
 //! locked (`Transactions::within`), and the decision to end the transaction is made under the same
-//! lock: nothing of a transaction comes after its marker. See `docs/decisions/0013`.
+//! lock: nothing of a transaction comes after its marker. See `docs/decisions/0014`.
 mod describe;
 mod formats;
 mod markers;

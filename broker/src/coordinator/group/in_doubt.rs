@@ -187,7 +187,7 @@ impl Groups {
             if place.journal().partition().index == partition {
                 // In a turn, since a group that was waiting for nothing else may be void now.
                 self.existing(&name, |group, _| {
-                    group.end_transaction(producer_id, commits)
+                    group.end_transaction(producer_id, commits);
                 });
                 ended.push(name);
             }

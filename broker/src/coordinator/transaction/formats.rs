@@ -58,7 +58,9 @@ fn write(transaction: &Transaction) -> Bytes {
         for (topic, partitions) in &transaction.partitions {
             out.string(topic);
             out.count(partitions.len());
-            partitions.iter().for_each(|index| out.i32(*index));
+            for index in partitions {
+                out.i32(*index);
+            }
             out.tagged(&[]);
         }
     }

@@ -200,12 +200,11 @@ fn init_at(
         return Ok(None);
     }
     let now = now_ms();
-    let init = match &slot.transaction {
-        Some(transaction) => transaction.init(timeout_ms, expected, spare, now)?,
-        None => {
-            let id = spare.ok_or(Refused::NeedsProducerId)?;
-            Transaction::new(id, timeout_ms, now).init(timeout_ms, expected, None, now)?
-        }
+    let init = if let Some(transaction) = &slot.transaction {
+        transaction.init(timeout_ms, expected, spare, now)?
+    } else {
+        let id = spare.ok_or(Refused::NeedsProducerId)?;
+        Transaction::new(id, timeout_ms, now).init(timeout_ms, expected, None, now)?
     };
     let (aborting, next) = match init {
         Init::Next(next) => (false, next),

@@ -33,21 +33,21 @@ impl Stage {
     }
 
     /// One in this state that got there with this version of transactions.
-    fn in_state(state: State, version: i16) -> Self {
+    fn in_state(wanted: State, version: i16) -> Self {
         let mut stage = Self::new();
-        if state == State::Empty {
+        if wanted == State::Empty {
             return stage;
         }
         stage.add(stage.now.producer, &[0]).unwrap();
-        if state == State::Ongoing {
+        if wanted == State::Ongoing {
             return stage;
         }
-        let commits = matches!(state, State::PrepareCommit | State::CompleteCommit);
+        let commits = matches!(wanted, State::PrepareCommit | State::CompleteCommit);
         stage.end(stage.now.producer, commits, version).unwrap();
-        if state.prepared().is_none() {
+        if wanted.prepared().is_none() {
             stage.complete();
         }
-        assert_eq!(stage.now.state, state);
+        assert_eq!(stage.now.state, wanted);
         stage
     }
 
