@@ -34,7 +34,8 @@ impl Pass<'_> {
     /// Cleans the log from `first_dirty` up to `end`, or as far as the map reaches. Returns where it
     /// is dirty from now on.
     pub(super) fn run(&mut self, first_dirty: i64, end: i64) -> Result<i64, CleanError> {
-        self.log.begin_pass();
+        // The log may have been cut since it was looked at.
+        let first_dirty = first_dirty.min(self.log.begin_pass());
         let sources = self.log.sealed(end);
         let mut aborted = Aborted::default();
         let map = self.read_keys(&sources, first_dirty, &mut aborted)?;

@@ -93,10 +93,11 @@ impl Log {
         self.cleaning.first_dirty.fetch_min(end, Ordering::AcqRel);
     }
 
-    /// Begins a pass.
-    pub(crate) fn begin_pass(&self) {
+    /// Begins a pass; returns the first dirty offset: a cut from here on is noticed by the pass.
+    pub(crate) fn begin_pass(&self) -> i64 {
         let _maintenance = self.maintenance.hold();
         self.cleaning.lowest_cut.store(i64::MAX, Ordering::Release);
+        self.first_dirty_offset()
     }
 
     /// Ends a pass that read the keys up to `end`; false if they may be gone since.
