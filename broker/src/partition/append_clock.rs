@@ -65,14 +65,6 @@ impl AppendClock {
         stamps.ring.get(place).map(|(_, at)| *at)
     }
 
-    /// Nobody asks for anything below `offset` any more.
-    pub fn forget_below(&self, offset: i64) {
-        let mut stamps = self.lock();
-        let place = stamps.ring.partition_point(|(end, _)| *end <= offset);
-        stamps.ring.drain(..place);
-        stamps.from = stamps.from.max(offset);
-    }
-
     fn lock(&self) -> MutexGuard<'_, Stamps> {
         self.stamps.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,13 +96,6 @@ impl Partition {
     pub fn appended_at(&self, offset: i64) -> Option<Instant> {
         self.appended.get()?.appended_at(offset)
     }
-
-    /// Forgets when records below `offset` were appended.
-    pub fn forget_below(&self, offset: i64) {
-        if let Some(clock) = self.appended.get() {
-            clock.forget_below(offset);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -131,9 +116,6 @@ mod tests {
         assert_eq!(clock.appended_at(7), Some(at(10)));
         assert_eq!(clock.appended_at(11), Some(at(10)));
         assert_eq!(clock.appended_at(12), None);
-        clock.forget_below(8);
-        assert_eq!(clock.appended_at(7), None);
-        assert_eq!(clock.appended_at(8), Some(at(10)));
     }
 
     #[test]

@@ -180,6 +180,4 @@ fn appends_are_timed_once_somebody_asks() {
     assert_eq!(partition.appended_at(2), None);
     partition.reveal(3);
     assert!(partition.appended_at(2).is_some());
-    partition.forget_below(2);
-    assert_eq!(partition.appended_at(1), None);
 }
