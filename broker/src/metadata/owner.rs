@@ -1,7 +1,8 @@
 //! Topics that clients cannot change: the broker's own, and those that a projection owns.
 //!
 //! A projection's topics can be read like any other. Nobody but the projection writes, deletes or
-//! grows them, and nobody takes their cleanup policy away; all other configs are the user's.
+//! grows them, and nobody changes their cleanup policy or whose time their records carry; all other
+//! configs are the user's.
 use std::sync::Arc;
 
 use config::TopicConfig;
@@ -11,9 +12,6 @@ use super::change::Configs;
 use super::new_topic::Plan;
 use super::topic_error::TopicError;
 use super::{Topic, Topics, topic_name};
-
-/// The config of an owned topic that stays as the projection wants it.
-const FIXED: &str = "cleanup.policy";
 
 impl Topic {
     /// Whether clients may write the topic, delete records of it, delete it or add partitions to it.
@@ -36,15 +34,20 @@ impl Topic {
         before: &TopicConfig,
         after: &TopicConfig,
     ) -> Result<(), TopicError> {
-        match self.owner() {
-            Some(projection) if before.cleanup_policy != after.cleanup_policy => {
-                Err(TopicError::Policy(format!(
-                    "{FIXED} of topic {} cannot be changed: projection {projection} owns it",
-                    self.name
-                )))
-            }
-            _ => Ok(()),
-        }
+        let Some(projection) = self.owner() else {
+            return Ok(());
+        };
+        let fixed = if before.cleanup_policy != after.cleanup_policy {
+            "cleanup.policy"
+        } else if before.message_timestamp_type != after.message_timestamp_type {
+            "message.timestamp.type"
+        } else {
+            return Ok(());
+        };
+        Err(TopicError::Policy(format!(
+            "{fixed} of topic {} cannot be changed: projection {projection} owns it",
+            self.name
+        )))
     }
 }
 

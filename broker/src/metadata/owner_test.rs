@@ -67,11 +67,13 @@ fn clients_neither_delete_nor_grow_an_owned_topic() {
 }
 
 #[test]
-fn only_the_cleanup_policy_is_fixed() {
+fn only_the_cleanup_policy_and_the_kind_of_timestamps_are_fixed() {
     let place = Place::new();
     owned(&place, "activity", "activity").unwrap();
     let resource = Resource::Topic("activity".to_owned());
     let refused = place.set(&resource, "cleanup.policy", "delete");
+    assert_eq!(code(refused), Some(ErrorCode::PolicyViolation));
+    let refused = place.set(&resource, "message.timestamp.type", "LogAppendTime");
     assert_eq!(code(refused), Some(ErrorCode::PolicyViolation));
     // To replace all configs is to take back those that are not named.
     let replaced = Alteration::Replace(Configs::new());

@@ -37,10 +37,14 @@ impl Kind {
         }
     }
 
-    /// Segments are small where a start reads all of the log, so that compaction can keep it short.
+    /// A row's time is that of its events, whatever the broker's default is. Segments are small where a start reads all of the log, so that compaction can keep it short.
     fn configs(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Rows => &[("cleanup.policy", "compact"), ("segment.bytes", "33554432")],
+            Self::Rows => &[
+                ("cleanup.policy", "compact"),
+                ("message.timestamp.type", "CreateTime"),
+                ("segment.bytes", "33554432"),
+            ],
             Self::Letters => &[
                 ("cleanup.policy", "delete"),
                 ("retention.ms", "1209600000"),
@@ -85,6 +89,9 @@ pub enum OutputError {
     /// What was appended cannot be read.
     #[error("{0}")]
     Read(String),
+    /// What was appended cannot be taken back.
+    #[error(transparent)]
+    Cut(#[from] StorageError),
 }
 
 impl Output {
@@ -157,16 +164,19 @@ impl Output {
 
     /// Appends the batches of a commit above the high watermark; returns the offset of the first
     /// record. After an error it may be called again with the same batches, and goes on with those
-    /// that are missing.
+    /// that are missing; what was appended and is not known of is taken back first.
     pub fn append(&mut self, topics: &Topics, batches: &[Bytes]) -> Result<i64, OutputError> {
         let first = self.committed.next;
         if batches.is_empty() {
             return Ok(first);
         }
         let partition = self.make(topics)?;
+        let known = self.hidden.unwrap_or(self.committed).next;
+        if partition.log.end_offset() > known {
+            partition.cut(known)?;
+        }
         for batch in &batches[self.appended.min(batches.len())..] {
             let appended = partition.append_hidden(batch)?;
-            self.appended += 1;
             let next = appended.last_offset + 1;
             // Read back: the topic's configs may have changed the batch on its way.
             let header = last_batch(&partition, next).ok_or_else(|| {
@@ -179,6 +189,7 @@ impl Output {
                 next,
                 last: Some((header.base_offset, header.crc)),
             });
+            self.appended += 1;
         }
         Ok(first)
     }
@@ -203,8 +214,9 @@ impl Output {
         if let (Some(partition), Some(hidden)) = (&self.partition, self.hidden.take()) {
             self.committed = hidden;
             self.appended = 0;
-            partition.reveal(hidden.next);
+            // Before the cleaner may come to it.
             self.protect();
+            partition.reveal(hidden.next);
         }
     }
 

@@ -2,6 +2,8 @@
 use projection::Counts;
 
 use super::stage::{Stage, event, events, key};
+use crate::projector::scan::scan;
+use crate::projector::source::timestamp;
 use crate::projector::{Done, Order, OrderError, State};
 
 const VIEW: &str = "user_activity";
@@ -82,6 +84,21 @@ fn the_limits_of_a_commit_do_not_change_the_rows() {
     assert_eq!(one, digest(&[]));
     assert_eq!(one, digest(&[("projection-commit-max-bytes", "1")]));
     assert_eq!(one.1, 5);
+}
+
+#[test]
+fn rows_have_the_time_of_their_events_whatever_the_broker_does() {
+    let append_time = ("log-message-timestamp-type", "LogAppendTime");
+    let stage = Stage::new(&[("projections", VIEW), append_time]);
+    stage.create("events", 1);
+    stage.produce("events", 0, &[event("a", "u", 7)]);
+    stage.settle(VIEW);
+    let mut times = Vec::new();
+    scan(&stage.partition(VIEW, 0), 0, 1, |header, record, _| {
+        times.push(timestamp(header, record));
+    })
+    .unwrap();
+    assert_eq!(times, [7]);
 }
 
 #[test]
