@@ -21,7 +21,7 @@ use super::scan::ScanError;
 use super::serving::{Pending, budget};
 use super::settled::{self, Change, How, Settled, Settlement};
 use super::sink::Written;
-use super::source::{Item, SourceError};
+use super::source::{Item, Source, SourceError};
 use super::storm::Storm;
 use crate::partition::now_ms;
 
@@ -169,6 +169,15 @@ impl Runner {
         // Never ahead of the serving one: of two that reject a record, that one writes the letter.
         let same = serving.topic_id == build.generation.topic_id;
         let bound = (same && serving.is_live() && self.lost.is_none()).then(|| serving.positions());
+        if bound.is_none() {
+            // Nothing else waits for what is not on disk yet, and no record comes to wake this.
+            let source = build.generation.source.as_ref();
+            let source = source.filter(|source| !source.has_more());
+            if let Some((partition, last)) = source.and_then(Source::unflushed) {
+                let flushed = partition.durable_blocking(last, &self.room.stopping);
+                flushed.map_err(|error| error.to_string())?;
+            }
+        }
         let mut budget = budget(&self.room.settings);
         budget.until = budget.until.min(Instant::now() + SHARE);
         let moved = build.take(self.wanted.view.name, bound.as_ref(), budget)?;
@@ -285,12 +294,6 @@ impl Build {
         let Some(source) = &mut generation.source else {
             return Ok(false);
         };
-        if bound.is_none()
-            && !source.has_more()
-            && let Some((partition, _)) = source.unflushed()
-        {
-            partition.log.request_flush();
-        }
         let (engine, number) = (&mut generation.engine, generation.number);
         let mut judge = Judge {
             sender: Sender {

@@ -90,7 +90,9 @@ impl Runner {
             let reason = self.failed.clone().unwrap_or_default();
             return Err(OrderError::Conflict(reason));
         }
-        if let Some(reason) = &self.lost {
+        // What stopped it besides may be taken back: a rebuild needs that.
+        let stands = self.failed.is_some() || self.definition.paused.is_some();
+        if let Some(reason) = self.lost.as_ref().filter(|_| !stands) {
             return Err(OrderError::Conflict(format!(
                 "{reason}: only a rebuild that accepts the loss can go on"
             )));

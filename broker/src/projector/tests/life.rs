@@ -10,7 +10,11 @@ const REBUILD: Order = Order::Rebuild {
 };
 
 fn with_some_events() -> Stage {
-    let stage = Stage::new(&[ON]);
+    with_some_events_and("os")
+}
+
+fn with_some_events_and(flush: &str) -> Stage {
+    let stage = Stage::new(&[ON, ("flush", flush)]);
     stage.create("events", 2);
     stage.produce("events", 0, &events(0..50));
     stage.produce("events", 1, &events(20..80));
@@ -137,7 +141,13 @@ fn history_that_is_gone_is_not_lost_in_silence() {
 
 #[test]
 fn a_source_made_again_is_read_once_the_loss_is_accepted() {
-    let stage = with_some_events();
+    for flush in ["os", "commit"] {
+        a_source_made_again(flush);
+    }
+}
+
+fn a_source_made_again(flush: &str) {
+    let stage = with_some_events_and(flush);
     stage.delete("events");
     stage.create("events", 1);
     stage.produce("events", 0, &[event("n", "new", 9), "{".to_owned()]);
@@ -164,6 +174,27 @@ fn a_source_made_again_is_read_once_the_loss_is_accepted() {
     );
     // The same coordinates, but another record.
     assert_eq!(stage.read("user_activity.dlq").len(), 3);
+}
+
+#[test]
+fn a_view_that_lost_its_input_while_it_was_paused_can_be_built_anew() {
+    let mut stage = with_some_events();
+    stage.order(VIEW, Order::Pause).unwrap();
+    stage.produce("events", 0, &events(100..120));
+    stage.partition("events", 0).log.delete_records(60).unwrap();
+    stage.crash();
+    stage.start_again();
+    stage.wait(VIEW, "lost", |now| lost(&now.state));
+    let accepting = Order::Rebuild {
+        accept_loss: true,
+        hold: false,
+    };
+    let refused = stage.order(VIEW, accepting.clone()).unwrap_err();
+    assert!(refused.to_string().contains("resume it first"), "{refused}");
+    assert_eq!(stage.order(VIEW, Order::Resume), Ok(Done::Accepted));
+    stage.order(VIEW, accepting).unwrap();
+    generation(&stage, 2);
+    assert_eq!(stage.settle(VIEW).counts.input, 72);
 }
 
 #[test]
