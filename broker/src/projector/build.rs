@@ -311,6 +311,7 @@ impl Build {
         let (storm, mut moved) = (&mut self.storm, false);
         let end = source.read(bound, &mut budget, |item| {
             moved = true;
+            let mut is_storm = false;
             match item {
                 Item::Skip(partition, next) => engine.skip_to(partition, next),
                 Item::Record(input, record) => {
@@ -320,10 +321,15 @@ impl Build {
                     } else {
                         engine.step(&input)
                     };
-                    if storm.note(judge.note(&input, record, &outcome)) {
-                        return ControlFlow::Break(());
-                    }
+                    is_storm = storm.note(judge.note(&input, record, &outcome));
                 }
+                Item::Unreadable(input, error) => {
+                    let outcome = letters::because(engine.step(&input), &error);
+                    is_storm = storm.note(judge.note(&input, &letters::NOTHING, &outcome));
+                }
+            }
+            if is_storm {
+                return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
         });

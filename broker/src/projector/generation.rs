@@ -8,7 +8,7 @@ use projection::{
 };
 
 use super::output::Output;
-use super::scan::{ScanError, scan};
+use super::scan::{ScanError, scan, scan_source};
 use super::source::{Source, timestamp};
 use crate::metadata::{Topic, Topics, uuid_text};
 
@@ -156,7 +156,7 @@ impl Generation {
             }
             let engine = &mut self.engine;
             let (from, to) = (progress.dedup_from, progress.next);
-            scan(&partition, from, to, |header, record, offset| {
+            scan_source(&partition, from, to, |header, record, offset| {
                 engine.restore_sighting(&Input {
                     partition: *index,
                     offset,

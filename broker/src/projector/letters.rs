@@ -1,8 +1,8 @@
 //! Dead letters: records that a view rejected, with why and where they come from.
 use std::sync::Arc;
 
-use projection::{Input, Reason, Rejection, dead_letter_headers};
-use protocol::record::Record;
+use projection::{Input, Outcome, Reason, Rejection, dead_letter_headers};
+use protocol::record::{Record, RecordError};
 
 use super::batches::Batches;
 use super::scan::{ScanError, scan};
@@ -74,6 +74,26 @@ pub fn push(
     let kept = record.headers().map(|header| (header.key, header.value));
     let headers: Vec<_> = kept.chain(added).collect();
     letters.push(now_ms(), record.key, record.value, &headers);
+}
+
+/// The record of a letter about the rest of a batch, of which nothing can be read.
+pub const NOTHING: Record<'static> = Record {
+    offset_delta: 0,
+    timestamp_delta: 0,
+    key: None,
+    value: None,
+    raw_headers: &[],
+};
+
+/// The rejection of what cannot be read, with the reason why.
+pub fn because(outcome: Outcome, error: &RecordError) -> Outcome {
+    match outcome {
+        Outcome::Rejected(rejection) => Outcome::Rejected(Rejection::new(
+            rejection.reason,
+            format_args!("the rest of its batch cannot be read: {error}"),
+        )),
+        other => other,
+    }
 }
 
 /// Hands every letter from `from` on and below `to` on. What is no letter is left out: only a view writes its dead

@@ -99,16 +99,19 @@ impl Runner {
             (&mut taken.letters, &mut taken.rejected, &mut taken.moved);
         let end = source.read(None, &mut budget, |item| {
             *moved = true;
-            let (input, record) = match item {
+            let (outcome, input, record) = match item {
                 Item::Skip(partition, next) => {
                     engine.skip_to(partition, next);
                     return ControlFlow::Continue(());
                 }
-                Item::Record(input, record) => (input, record),
+                Item::Record(input, record) => (engine.step(&input), input, *record),
+                Item::Unreadable(input, error) => {
+                    let outcome = letters::because(engine.step(&input), &error);
+                    (outcome, input, letters::NOTHING)
+                }
             };
-            let outcome = engine.step(&input);
             if let Outcome::Rejected(rejection) = &outcome {
-                letters::push(letters, &sender, &input, record, rejection);
+                letters::push(letters, &sender, &input, &record, rejection);
                 rejected.push(((input.partition, input.offset), rejection.reason));
             }
             if storm.note(matches!(outcome, Outcome::Rejected(_))) {

@@ -9,18 +9,20 @@ use projection::Input;
 use protocol::record::{self, BatchHeader, Record, RecordError, TimestampType};
 use storage::ReadError;
 
+use super::scan::{DECOMPRESSED_BYTES, placed};
 use crate::metadata::Topic;
 use crate::partition::Partition;
 
 /// Bytes of one partition before the next one has its turn.
 const SHARE_BYTES: usize = 128 * 1024;
-/// The most that a batch may decompress to.
-const DECOMPRESSED_BYTES: usize = 64 << 20;
 
 /// What a view is given of its source.
 pub enum Item<'a> {
     /// A record.
     Record(Input<'a>, &'a Record<'a>),
+    /// From here on nothing in this batch can be read: why. Its producer made it so, for it has
+    /// its checksum.
+    Unreadable(Input<'a>, RecordError),
     /// Nothing for a view lies in this partition below this offset: control records, or what
     /// compaction removed.
     Skip(i32, i64),
@@ -31,7 +33,7 @@ pub enum Item<'a> {
 pub struct Budget {
     /// Records left.
     pub records: usize,
-    /// Bytes of batches left.
+    /// Bytes of records left, uncompressed: what a commit holds in memory follows from them.
     pub bytes: usize,
     /// Until when.
     pub until: Instant,
@@ -39,7 +41,18 @@ pub struct Budget {
 
 impl Budget {
     fn is_spent(&self) -> bool {
-        self.records == 0 || self.bytes == 0 || Instant::now() >= self.until
+        self.is_used_up() || Instant::now() >= self.until
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.records == 0 || self.bytes == 0
+    }
+
+    fn take(&mut self, record: &Record<'_>) {
+        let size = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let size = size(record.key) + size(record.value) + record.raw_headers.len();
+        self.records = self.records.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
     }
 }
 
@@ -174,6 +187,13 @@ impl Source {
             }
             let range = Range { next, end, bound };
             let done = self.read_some(partition, range, budget, &mut each)?;
+            if self.opened.as_ref().is_some_and(|it| it.partition == index) {
+                // Goes on with it, so that it is decompressed once.
+                self.turn = partitions
+                    .iter()
+                    .position(|it| it.index == index)
+                    .unwrap_or(0);
+            }
             if done.is_break() {
                 break;
             }
@@ -206,14 +226,12 @@ impl Source {
                 bound: range.bound,
                 is_aborted: aborted.iter().any(|it| it.has(&header)),
             };
-            let walked = self.walk(&header, batch, walk, budget, each);
-            let (reached, flow) = walked.map_err(|error| self.corrupt(partition, next, &error))?;
+            let (reached, flow) = self.walk(&header, batch, walk, budget, each);
             next = reached;
             self.next.insert(partition.index, next);
             if flow.is_break() {
                 return Ok(flow);
             }
-            budget.bytes = budget.bytes.saturating_sub(header.size());
             rest = more;
         }
         Ok(ControlFlow::Continue(()))
@@ -227,31 +245,31 @@ impl Source {
         walk: Walk,
         budget: &mut Budget,
         each: &mut impl FnMut(Item) -> ControlFlow<()>,
-    ) -> Result<(i64, ControlFlow<()>), RecordError> {
+    ) -> (i64, ControlFlow<()>) {
         let after = header.last_offset() + 1;
         let Walk {
             partition, bound, ..
         } = walk;
         let mut next = walk.next;
         if header.attributes.is_control() || walk.is_aborted {
-            return Ok((after, each(Item::Skip(partition, after))));
+            return (after, each(Item::Skip(partition, after)));
         }
-        let kept = self.opened.take().filter(|opened| {
-            let of = (opened.partition, opened.base_offset, opened.crc);
-            of == (partition, header.base_offset, header.crc)
-        });
-        let body = match kept {
-            Some(opened) => Cow::Owned(opened.body),
-            None => record::decompress(header, batch, DECOMPRESSED_BYTES)?,
+        let (body, mut bad) = match self.open(partition, header, batch) {
+            Ok(body) => (body, None),
+            Err(error) => (Cow::Borrowed(&[][..]), Some(error)),
         };
         let (mut flow, mut unfinished) = (ControlFlow::Continue(()), false);
-        for record in record::records(header, &body) {
-            let record = record?;
-            let offset = header.base_offset + i64::from(record.offset_delta);
-            if offset < next {
-                continue;
-            }
-            unfinished = offset >= bound || budget.records == 0 || flow.is_break();
+        let records = bad.is_none().then(|| placed(header, &body));
+        for record in records.into_iter().flatten() {
+            let (offset, record) = match record {
+                Ok((offset, _)) if offset < next => continue,
+                Ok(record) => record,
+                Err(error) => {
+                    bad = Some(error);
+                    break;
+                }
+            };
+            unfinished = offset >= bound || budget.is_used_up() || flow.is_break();
             if unfinished {
                 break;
             }
@@ -262,7 +280,7 @@ impl Source {
                 value: record.value,
             };
             flow = each(Item::Record(input, &record));
-            budget.records -= 1;
+            budget.take(&record);
             next = offset + 1;
         }
         if unfinished {
@@ -274,14 +292,38 @@ impl Source {
                     body,
                 });
             }
-            return Ok((next, flow));
+            return (next, flow);
         }
-        if next < after && after <= bound {
-            next = after;
-            let skipped = each(Item::Skip(partition, after));
-            flow = if flow.is_break() { flow } else { skipped };
+        if next >= after || after > bound {
+            return (next, flow);
         }
-        Ok((next, flow))
+        if let Some(error) = bad {
+            let input = Input {
+                partition,
+                offset: next,
+                timestamp: header.max_timestamp,
+                value: None,
+            };
+            flow = merge(flow, each(Item::Unreadable(input, error)));
+        }
+        (after, merge(flow, each(Item::Skip(partition, after))))
+    }
+
+    /// The records of a batch, decompressed; as they were left if the last read stopped in it.
+    fn open<'a>(
+        &mut self,
+        partition: i32,
+        header: &BatchHeader,
+        batch: &'a [u8],
+    ) -> Result<Cow<'a, [u8]>, RecordError> {
+        let kept = self.opened.take().filter(|opened| {
+            let of = (opened.partition, opened.base_offset, opened.crc);
+            of == (partition, header.base_offset, header.crc)
+        });
+        match kept {
+            Some(opened) => Ok(Cow::Owned(opened.body)),
+            None => record::decompress(header, batch, DECOMPRESSED_BYTES),
+        }
     }
 
     fn read_error(&self, partition: &Partition, offset: i64, error: ReadError) -> SourceError {
@@ -332,6 +374,10 @@ struct Walk {
     bound: i64,
     /// It is part of a transaction that was aborted.
     is_aborted: bool,
+}
+
+fn merge(a: ControlFlow<()>, b: ControlFlow<()>) -> ControlFlow<()> {
+    if a.is_break() { a } else { b }
 }
 
 /// The record's timestamp, epoch ms; -1 without one.
