@@ -51,7 +51,12 @@ pub fn scan_source(
     walk(partition, from, to, |header, batch, wanted| {
         if header.attributes.is_transactional() {
             let (from, to) = (header.base_offset, header.last_offset() + 1);
-            if partition.log.aborted(from, to).iter().any(|it| it.has(header)) {
+            if partition
+                .log
+                .aborted(from, to)
+                .iter()
+                .any(|it| it.has(header))
+            {
                 return Ok(());
             }
         }

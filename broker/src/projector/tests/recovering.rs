@@ -1,7 +1,7 @@
 //! Crashes between the steps of a commit, and after.
 use protocol::record::BatchBuilder;
 
-use super::stage::{Stage, events, key};
+use super::stage::{Stage, event, events, key};
 use crate::projector::State;
 
 const VIEW: &str = "user_activity";
@@ -169,4 +169,36 @@ fn a_source_that_lost_its_end_stays_lost_when_it_has_grown_again() {
         lost(&now.state) && now.rows > 0
     });
     assert_eq!(now.counts.input, 81);
+}
+
+#[test]
+fn what_a_transaction_took_back_was_not_seen_after_a_restart_either() {
+    let mut stage = Stage::new(&[("projections", VIEW)]);
+    stage.create("events", 1);
+    stage.produce("events", 0, &events(0..5));
+    let again = event("again", "u1", 1_700_000_000_004);
+    let mut batch = protocol::record::BatchBuilder::new()
+        .producer(7, 0, 0)
+        .transactional();
+    batch.push(1_700_000_000_004, Some(b"k"), Some(again.as_bytes()));
+    let aborted = storage::Marker {
+        commits: false,
+        coordinator_epoch: 0,
+    };
+    let partition = stage.partition("events", 0);
+    partition
+        .append(&batch.build(), storage::Origin::Client)
+        .unwrap();
+    let marker = aborted.batch(7, 0, 1_700_000_000_004);
+    partition
+        .append(&marker, storage::Origin::Internal)
+        .unwrap();
+    drop(partition);
+    stage.produce("events", 0, &events(5..6));
+    assert_eq!(stage.settle(VIEW).counts.input, 6);
+    stage.crash();
+    stage.start_again();
+    stage.produce("events", 0, &[again]);
+    let now = stage.settle(VIEW);
+    assert_eq!((now.counts.applied, now.counts.duplicate), (7, 0));
 }
