@@ -1,5 +1,6 @@
 //! Transactions: who is refused, and with what.
 use anyhow::{Context, Result};
+use harness::talk::settled;
 use harness::{Batch, Wire, ask, eventually};
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::txn_offset_commit_request::{
@@ -7,7 +8,8 @@ use kafka_protocol::messages::txn_offset_commit_request::{
 };
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest,
-    InitProducerIdRequest, ProduceRequest, TransactionalId, TxnOffsetCommitRequest,
+    FindCoordinatorRequest, InitProducerIdRequest, ProduceRequest, TransactionalId,
+    TxnOffsetCommitRequest,
 };
 
 use crate::pair::Pair;
@@ -68,6 +70,20 @@ fn produce(name: &str, producer: i64, epoch: i16, sequence: i32, topic: &str) ->
     ask::produce(topic, batch.bytes()).with_transactional_id(Some(id(name)))
 }
 
+/// Both brokers, ready for transactions: Kafka makes its topic when a coordinator is looked for.
+fn start() -> Result<Pair> {
+    let mut pair = Pair::start()?;
+    pair.both(|wire| {
+        let find = FindCoordinatorRequest::default()
+            .with_key(ask::text("warm"))
+            .with_key_type(1);
+        settled(|| Ok((wire.call(3, &find)?.error_code, ())))?;
+        settled(|| Ok((wire.call(4, &init("warm"))?.error_code, ())))?;
+        wire.create_topic("t", 1, &[])
+    })?;
+    Ok(pair)
+}
+
 /// A producer id and epoch, which both give alike as long as both are asked for the same.
 fn same_producer(pair: &mut Pair, name: &str) -> Result<(i64, i16)> {
     let ask = |wire: &mut Wire| {
@@ -85,8 +101,7 @@ fn same_producer(pair: &mut Pair, name: &str) -> Result<(i64, i16)> {
 
 #[test]
 fn requests_of_each_state_are_answered_alike() -> Result<()> {
-    let mut pair = Pair::start()?;
-    pair.both(|wire| wire.create_topic("t", 1, &[]))?;
+    let mut pair = start()?;
     let name = "steps";
     pair.ask("no timeout", 4, &init(name).with_transaction_timeout_ms(0))?;
     let long = init(name).with_transaction_timeout_ms(1_000_000_000);
@@ -149,8 +164,7 @@ fn requests_of_each_state_are_answered_alike() -> Result<()> {
 
 #[test]
 fn a_zombie_is_refused_alike() -> Result<()> {
-    let mut pair = Pair::start()?;
-    pair.both(|wire| wire.create_topic("t", 1, &[]))?;
+    let mut pair = start()?;
     let name = "zombie";
     let (p, e) = same_producer(&mut pair, name)?;
     pair.ask("add", 3, &add(name, p, e, "t"))?;
@@ -180,8 +194,7 @@ fn a_zombie_is_refused_alike() -> Result<()> {
 
 #[test]
 fn epochs_rise_alike() -> Result<()> {
-    let mut pair = Pair::start()?;
-    pair.both(|wire| wire.create_topic("t", 1, &[]))?;
+    let mut pair = start()?;
     let name = "epochs";
     let (p, mut e) = same_producer(&mut pair, name)?;
     pair.ask("commit of nothing", 5, &end(name, p, e, true))?;

@@ -355,6 +355,31 @@ fn a_kill_leaves_a_transaction_whole() -> Result<()> {
     Ok(())
 }
 
+/// As after a loss of power that took what the coordinator knew, and kept what was produced.
+#[test]
+fn what_nobody_knows_of_is_aborted_at_the_start() -> Result<()> {
+    let mut broker = Broker::start(Options::default())?;
+    let topic = topic(&broker)?;
+    let mut stepper = Stepper::new(&broker, &topic)?;
+    assert_eq!(stepper.produce(12, &topic, "v")?, 0);
+    let mut known = Stepper::new(&broker, &format!("{topic}-known"))?;
+    broker.kill9()?;
+    std::fs::remove_dir_all(broker.data_dir().join("__transaction_state-0"))?;
+    broker.restart()?;
+    assert_eq!(look(&broker, &topic)?, (2, 2, vec![0]));
+    known.wire = broker.wire()?;
+    known.init(60_000)?;
+    assert_eq!(known.produce(12, &topic, "w")?, 0);
+    // This one is known, and goes on.
+    broker.kill9()?;
+    broker.restart()?;
+    assert_eq!(look(&broker, &topic)?, (3, 2, vec![0]));
+    known.wire = broker.wire()?;
+    assert_eq!(known.end(5, true)?.0, 0);
+    assert_eq!(look(&broker, &topic)?, (4, 4, vec![0]));
+    Ok(())
+}
+
 #[test]
 fn time_runs_out_over_a_restart() -> Result<()> {
     let interval = "transaction.abort.timed.out.transaction.cleanup.interval.ms";

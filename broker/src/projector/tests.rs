@@ -6,3 +6,4 @@ mod recovering;
 mod redriving;
 mod serving;
 mod stage;
+mod transactions;

@@ -145,7 +145,8 @@ fn marker_error(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::FencedProducer { .. } => ErrorCode::InvalidProducerEpoch,
         AppendError::FencedCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
-        AppendError::Closed => ErrorCode::UnknownTopicOrPartition,
+        // The broker stops, or the topic is being deleted: whoever comes again finds out which.
+        AppendError::Closed => ErrorCode::NotLeaderOrFollower,
         _ => ErrorCode::KafkaStorageError,
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::super::Limits;
 use super::super::classic::Group;
 use super::super::join::Join;
-use super::super::load;
+use super::super::load::Loading;
 use super::super::member::{
     Decided, JoinAnswer, Joined, Protocol, Refused, SyncAnswer, Synced, Waiting,
 };
@@ -241,7 +241,7 @@ impl Stage {
 
     /// The group as a restart would find it.
     pub fn replayed(&self) -> Option<Group> {
-        let mut groups = HashMap::new();
+        let mut loading = Loading::default();
         let entries = self.journal.entries.borrow();
         let mut entries = entries.iter();
         for (offset, logged) in (0..).zip(self.journal.log.borrow().iter()) {
@@ -261,10 +261,9 @@ impl Stage {
                     }
                 }
             };
-            load::apply(&mut groups, replayed).unwrap();
+            loading.apply(replayed).unwrap();
         }
-        groups.retain(|_, group| !group.is_void());
-        groups.remove("g")
+        loading.finish().remove("g")
     }
 }
 
