@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use harness::talk::settled;
-use harness::{Batch, Broker, Options, Wire, ask, eventually, unique};
+use harness::{Batch, Broker, Options, PATIENCE, Wire, ask, eventually, unique};
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopics,
@@ -307,7 +307,7 @@ fn offsets_count_when_the_transaction_commits() -> Result<()> {
     Ok(())
 }
 
-/// The broker is killed at any moment after the end was asked for. Either nothing was decided, and
+/// The broker is killed or stopped at any moment after the end was asked for. Either nothing was decided, and
 /// the transaction goes on, or all of it is done.
 #[test]
 fn a_kill_leaves_a_transaction_whole() -> Result<()> {
@@ -326,7 +326,11 @@ fn a_kill_leaves_a_transaction_whole() -> Result<()> {
         let request = stepper.end_request(commits);
         stepper.wire.send(3, &request)?;
         std::thread::sleep(std::time::Duration::from_micros(round * 150));
-        broker.kill9()?;
+        if round % 2 == 0 {
+            broker.kill9()?;
+        } else {
+            broker.terminate(PATIENCE)?;
+        }
         broker.restart()?;
         stepper.wire = broker.wire()?;
         if stepper.state()? == "Ongoing" {
