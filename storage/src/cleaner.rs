@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::clock::Clock;
 use crate::hold::Hold;
 use crate::housekeeper::Stop;
 use crate::services::{Services, wall_clock_ms};
@@ -60,6 +61,15 @@ enum CleanError {
     Storage(#[from] StorageError),
 }
 
+/// What time it is for a round.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CleaningTime {
+    /// Epoch ms.
+    pub(crate) now_ms: i64,
+    /// Whether the clock jumped: tombstones stay as they are until it is believed.
+    pub(crate) doubted: bool,
+}
+
 /// What the cleaner knows between two passes.
 #[derive(Debug, Default)]
 pub(crate) struct Cleaner {
@@ -74,8 +84,14 @@ pub(crate) fn start(services: Arc<Services>, stop: Arc<Stop>) -> std::io::Result
     std::thread::Builder::new()
         .name("storage-cleaner".to_owned())
         .spawn(move || {
+            let mut clock = Clock::new(wall_clock_ms(), Instant::now());
             while !stop.wait(backoff) {
-                services.cleaner.round(&services, &stop, wall_clock_ms());
+                let now_ms = clock.now_ms(wall_clock_ms(), Instant::now());
+                let time = CleaningTime {
+                    now_ms,
+                    doubted: clock.is_doubted(),
+                };
+                services.cleaner.round(&services, &stop, time);
             }
         })
 }
@@ -87,7 +103,7 @@ impl Cleaner {
     }
 
     /// Cleans every log that is dirty enough, the dirtiest first.
-    pub(crate) fn round(&self, services: &Services, stop: &Stop, now_ms: i64) {
+    pub(crate) fn round(&self, services: &Services, stop: &Stop, time: CleaningTime) {
         let _at_work = self.at_work.hold();
         let mut due = Vec::new();
         let mut max_ratio = 0.0_f64;
@@ -96,7 +112,7 @@ impl Cleaner {
             if !config.cleanup.compact || !log.takes_cleaning() {
                 continue;
             }
-            match Dirt::of(&log, &config, now_ms) {
+            match Dirt::of(&log, &config, time.now_ms) {
                 Ok(dirt) => {
                     max_ratio = max_ratio.max(dirt.ratio());
                     if dirt.is_due(&config) {
@@ -112,7 +128,7 @@ impl Cleaner {
             if stop.is_stopped() {
                 break;
             }
-            if let Err(error) = self.clean(services, stop, &log, &dirt, now_ms) {
+            if let Err(error) = self.clean(services, stop, &log, &dirt, time) {
                 let gave_way = matches!(error, CleanError::Aborted) || log.is_closed();
                 if !gave_way {
                     stats::add(&self.counters.failures, 1);
@@ -129,7 +145,7 @@ impl Cleaner {
         stop: &Stop,
         log: &Log,
         dirt: &Dirt,
-        now_ms: i64,
+        time: CleaningTime,
     ) -> Result<(), CleanError> {
         let options = &services.options;
         let mut first_dirty = dirt.first_dirty;
@@ -138,7 +154,7 @@ impl Cleaner {
             let mut pass = Pass {
                 log,
                 config: log.config(),
-                now_ms,
+                now_ms: (!time.doubted).then_some(time.now_ms),
                 map_bytes: options.cleaner_map_bytes,
                 throttle: Throttle::new(options.cleaner_bytes_per_second, stop),
                 counters: &self.counters,

@@ -27,6 +27,14 @@ pub struct StorageError {
     pub source: io::Error,
 }
 
+impl StorageError {
+    /// Whether the system had no descriptor or no memory for it: the disk was not asked at all.
+    pub(crate) fn is_shortage(&self) -> bool {
+        let code = self.source.raw_os_error();
+        matches!(code, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+    }
+}
+
 /// Says what was done to which path, for `map_err`.
 pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StorageError {
     let path = path.to_owned();

@@ -5,13 +5,18 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::Log;
 use crate::hold::Hold;
+use crate::{Log, StorageError};
 
 /// How many logs are flushed at once.
 const THREADS: usize = 8;
+/// How long a flush that found no free descriptor waits before it is tried again.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a shortage is told of.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// Where a log is between a request and its flush. It is in the queue once at most, which bounds the
 /// queue by the number of logs.
@@ -40,12 +45,15 @@ impl FlushState {
         self.0.store(RUNNING, Ordering::Release);
     }
 
-    /// Ends a flush. Tells whether the log must be put into the queue again.
-    fn finish(&self) -> bool {
-        let update = |state| Some(if state == RUNNING { IDLE } else { QUEUED });
-        self.0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, update)
-            == Ok(RUNNING_AND_WANTED)
+    /// Ends a flush, which was in vain if it is wanted `again`. Tells whether the log must be put into
+    /// the queue again.
+    fn finish(&self, again: bool) -> bool {
+        let update = |state| match state {
+            RUNNING if !again => Some(IDLE),
+            _ => Some(QUEUED),
+        };
+        let ended = (self.0).fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
+        again || ended == Ok(RUNNING_AND_WANTED)
     }
 }
 
@@ -60,6 +68,8 @@ struct Queue {
 pub(crate) struct Flusher {
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// When it was last said that descriptors are short.
+    said_short: Mutex<Option<Instant>>,
 }
 
 impl Flusher {
@@ -100,7 +110,7 @@ impl Flusher {
 
     fn run(&self, observe: &(dyn Fn(f64) + Send + Sync)) {
         while let Some(log) = self.next() {
-            self.flush(log, observe);
+            self.flush(log, observe, SHORTAGE_PAUSE);
         }
     }
 
@@ -108,22 +118,40 @@ impl Flusher {
     pub(crate) fn run_once(&self) {
         let logs = std::mem::take(&mut self.queue.hold().logs);
         for log in logs {
-            self.flush(log, &|_| ());
+            self.flush(log, &|_| (), Duration::ZERO);
         }
     }
 
-    fn flush(&self, log: Arc<Log>, observe: &(dyn Fn(f64) + Send + Sync)) {
+    fn flush(&self, log: Arc<Log>, observe: &(dyn Fn(f64) + Send + Sync), pause: Duration) {
         log.flush_state.begin();
         let began = Instant::now();
-        // A failure has poisoned the log and was told.
-        if log.flush().is_ok() {
-            observe(began.elapsed().as_secs_f64());
-        }
-        if log.flush_state.finish() {
+        let again = match log.flush() {
+            Ok(()) => {
+                observe(began.elapsed().as_secs_f64());
+                false
+            }
+            Err(error) if error.is_shortage() && !log.is_poisoned() => {
+                self.say_short(&error);
+                std::thread::sleep(pause);
+                true
+            }
+            // It has poisoned the log and was told.
+            Err(_) => false,
+        };
+        if log.flush_state.finish(again) {
             let mut queue = self.queue.hold();
             if !queue.stopped {
                 queue.logs.push_back(log);
             }
+        }
+    }
+
+    /// Once in a while, however many logs wait.
+    fn say_short(&self, error: &StorageError) {
+        let mut said = self.said_short.hold();
+        if said.is_none_or(|at| at.elapsed() >= SAID_EVERY) {
+            *said = Some(Instant::now());
+            tracing::warn!(%error, "a flush waits for a free descriptor, and acks=all with it");
         }
     }
 

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::StorageError;
+use crate::clock::{Clock, DOUBT};
 use crate::hold::Hold;
 use crate::mapping;
 use crate::services::{Services, wall_clock_ms};
@@ -15,10 +16,6 @@ const MAPPINGS_MAX: usize = 32 * 1024;
 const TICK: Duration = Duration::from_secs(1);
 /// How much a crash may leave to be checked, in time.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
-/// The wall clock may stray this far from the monotonic one between two ticks.
-const CLOCK_JUMP_MS: i64 = 60 * 60 * 1000;
-/// A wall clock that jumped is believed after this long.
-const DOUBT: Duration = Duration::from_secs(60 * 60);
 /// Retention by time deletes one segment of each log at a time for so many rounds after a start and
 /// after a jumped clock is believed: whoever sees that the clock is wrong can still stop it.
 const CAUTIOUS_ROUNDS: u32 = 12;
@@ -117,12 +114,14 @@ impl Housekeeper {
 
 fn tell_doubt(was_doubted: bool) {
     if was_doubted {
-        tracing::warn!("retention by time goes by the wall clock again");
+        tracing::warn!(
+            "retention by time goes by the wall clock again, and tombstones are compacted away"
+        );
     } else {
         tracing::error!(
             doubt_s = DOUBT.as_secs(),
-            "the wall clock jumped: retention by time goes by the time before the jump; if the clock \
-             is wrong, set it right before it is believed"
+            "the wall clock jumped: retention by time goes by the time before the jump and \
+             tombstones stay; if the clock is wrong, set it right before it is believed"
         );
     }
 }
@@ -168,85 +167,4 @@ fn told<T>(what: &'static str, result: Result<T, StorageError>) -> Option<T> {
     result
         .inspect_err(|error| tracing::warn!(%error, what, "housekeeping failed, tried again later"))
         .ok()
-}
-
-/// What time it is for retention. A wall clock that jumps, by a mistake or a broken battery, must not
-/// be why everything is deleted, so it is not believed at once.
-#[derive(Debug)]
-struct Clock {
-    /// The wall clock when it was last believed.
-    wall_ms: i64,
-    believed: Instant,
-    doubted_since: Option<Instant>,
-}
-
-impl Clock {
-    fn new(wall_ms: i64, now: Instant) -> Self {
-        Self {
-            wall_ms,
-            believed: now,
-            doubted_since: None,
-        }
-    }
-
-    fn is_doubted(&self) -> bool {
-        self.doubted_since.is_some()
-    }
-
-    /// Epoch ms. While the wall clock is doubted, the earlier of what it tells and of what it would
-    /// tell without the jump: nothing becomes older than it is by either.
-    fn now_ms(&mut self, wall_ms: i64, now: Instant) -> i64 {
-        let passed = (now - self.believed).as_millis() as i64;
-        let steady_ms = self.wall_ms.saturating_add(passed);
-        let near = wall_ms.saturating_sub(steady_ms).saturating_abs() <= CLOCK_JUMP_MS;
-        let since = *self.doubted_since.get_or_insert(now);
-        if near || now - since >= DOUBT {
-            *self = Self::new(wall_ms, now);
-            return wall_ms;
-        }
-        wall_ms.min(steady_ms)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const START: i64 = 1_000_000_000_000;
-    const YEARS: i64 = 315_360_000_000;
-
-    #[test]
-    fn a_clock_that_runs_is_believed() {
-        let began = Instant::now();
-        let mut clock = Clock::new(START, began);
-        for hours in 1..50 {
-            let passed = Duration::from_secs(3600 * hours);
-            // It drifts by half an hour in each.
-            let wall_ms = START + passed.as_millis() as i64 * 3 / 2;
-            assert_eq!(clock.now_ms(wall_ms, began + passed), wall_ms);
-            assert!(!clock.is_doubted());
-        }
-    }
-
-    #[test]
-    fn a_clock_that_jumps_is_believed_later_or_when_it_comes_back() {
-        let minute = Duration::from_secs(60);
-        for jump in [YEARS, -YEARS] {
-            let began = Instant::now();
-            let mut clock = Clock::new(START, began);
-            for minutes in 1..=60 {
-                let steady_ms = START + 60_000 * i64::from(minutes);
-                let now = clock.now_ms(steady_ms + jump, began + minute * minutes);
-                assert!(clock.is_doubted());
-                assert_eq!(now, steady_ms + jump.min(0));
-            }
-            let steady_ms = START + 60_000 * 61;
-            let mut restored = Clock { ..clock };
-            assert_eq!(restored.now_ms(steady_ms, began + minute * 61), steady_ms);
-            assert!(!restored.is_doubted());
-            let believed = clock.now_ms(steady_ms + jump, began + minute * 61);
-            assert_eq!(believed, steady_ms + jump);
-            assert!(!clock.is_doubted());
-        }
-    }
 }

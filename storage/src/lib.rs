@@ -27,6 +27,7 @@ mod ballast;
 mod batches;
 mod checkpoint;
 mod cleaner;
+mod clock;
 mod config;
 mod contents;
 mod data_dir;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crate::checkpoint::PartitionKey;
+use crate::cleaner::CleaningTime;
 use crate::data_dir::{self, DataDir};
 use crate::disk::{Disk, RealDisk};
 use crate::error::failed;
@@ -243,9 +244,12 @@ impl Logs {
     /// Compacts every log that is dirty enough at `now_ms` (epoch ms), on this thread, as the
     /// cleaner's own does every `log.cleaner.backoff.ms`. For tests and tools.
     pub fn clean(&self, now_ms: i64) {
-        self.services
-            .cleaner
-            .round(&self.services, &self.stop, now_ms);
+        let time = CleaningTime {
+            now_ms,
+            doubted: false,
+        };
+        let cleaner = &self.services.cleaner;
+        cleaner.round(&self.services, &self.stop, time);
     }
 
     /// Seconds that each flush of a log by the flusher took are passed to `observe`.

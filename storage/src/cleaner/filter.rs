@@ -31,8 +31,9 @@ pub(super) struct Filter<'a> {
     /// Offset of the last record of each producer that is known: that batch holds the sequence that
     /// a start reads back, and stays even without records.
     pub(super) last_offsets: &'a HashMap<i64, i64>,
-    /// Wall clock, epoch ms.
-    pub(super) now_ms: i64,
+    /// Wall clock, epoch ms; `None` while it is doubted: then no tombstone goes, and none is told when
+    /// to go.
+    pub(super) now_ms: Option<i64>,
     /// How long tombstones stay.
     pub(super) delete_retention_ms: i64,
     /// How large a batch may become when it is decompressed.
@@ -74,10 +75,11 @@ impl Filter<'_> {
         }
         let new_horizon = !header.attributes.has_delete_horizon()
             && kept.iter().any(|record| record.value.is_none());
-        if removed == 0 && !new_horizon {
+        let horizon_ms = self.now_ms.filter(|_| new_horizon);
+        let horizon_ms = horizon_ms.map(|now_ms| now_ms.saturating_add(self.delete_retention_ms));
+        if removed == 0 && horizon_ms.is_none() {
             return Ok((Fate::Keep, 0));
         }
-        let horizon_ms = new_horizon.then(|| self.now_ms.saturating_add(self.delete_retention_ms));
         let rewritten = rewrite(header, &kept, horizon_ms);
         Ok((Fate::Rewrite(rewritten), removed))
     }
@@ -90,7 +92,10 @@ impl Filter<'_> {
         };
         let offset = header.base_offset + i64::from(record.offset_delta);
         let is_latest = self.map.latest(key).is_none_or(|latest| offset >= latest);
-        let is_due = header.attributes.has_delete_horizon() && header.base_timestamp <= self.now_ms;
+        let is_due = header.attributes.has_delete_horizon()
+            && self
+                .now_ms
+                .is_some_and(|now_ms| header.base_timestamp <= now_ms);
         is_latest && (record.value.is_some() || !is_due)
     }
 

@@ -12,14 +12,19 @@ const CODECS: [Compression; 5] = [
     Compression::Zstd,
 ];
 
-fn judge(map: &OffsetMap, now_ms: i64, batch: &[u8], must_stay: bool) -> (Fate, usize) {
+fn judge(
+    map: &OffsetMap,
+    now_ms: impl Into<Option<i64>>,
+    batch: &[u8],
+    must_stay: bool,
+) -> (Fate, usize) {
     judge_after(map, &HashMap::new(), now_ms, batch, must_stay)
 }
 
 fn judge_after(
     map: &OffsetMap,
     last_offsets: &HashMap<i64, i64>,
-    now_ms: i64,
+    now_ms: impl Into<Option<i64>>,
     batch: &[u8],
     must_stay: bool,
 ) -> (Fate, usize) {
@@ -27,7 +32,7 @@ fn judge_after(
         map,
         aborted: &Aborted::default(),
         last_offsets,
-        now_ms,
+        now_ms: now_ms.into(),
         delete_retention_ms: DAY,
         body_limit: 1 << 20,
     };
@@ -132,6 +137,24 @@ fn a_tombstone_gets_a_horizon_and_goes_when_it_has_passed() {
         panic!("the tombstone stays")
     };
     assert_eq!(told(&left), told(&batch)[..1]);
+}
+
+#[test]
+fn a_tombstone_stays_as_it_is_while_the_clock_is_doubted() {
+    let batch = batch(Compression::Zstd, &[Some("1"), None]);
+    let all = map(&[("a", 100), ("b", 101)]);
+    assert_eq!(judge(&all, None, &batch, false), (Fate::Keep, 0));
+    let (Fate::Rewrite(marked), 0) = judge(&all, NOW, &batch, false) else {
+        panic!("no horizon")
+    };
+    assert_eq!(judge(&all, None, &marked, false), (Fate::Keep, 0));
+    // What is outdated goes all the same.
+    let newer = map(&[("a", 500), ("b", 101)]);
+    let (Fate::Rewrite(left), 1) = judge(&newer, None, &marked, false) else {
+        panic!("the outdated record stays")
+    };
+    assert_eq!(verify(&left).unwrap().base_timestamp, NOW + DAY);
+    assert_eq!(told(&left), told(&marked)[1..]);
 }
 
 #[test]

@@ -24,7 +24,8 @@ const BODY_MIN_LIMIT: usize = 256 * 1024 * 1024;
 pub(super) struct Pass<'a> {
     pub(super) log: &'a Log,
     pub(super) config: Arc<LogConfig>,
-    pub(super) now_ms: i64,
+    /// See [`Filter`].
+    pub(super) now_ms: Option<i64>,
     pub(super) map_bytes: usize,
     pub(super) throttle: Throttle<'a>,
     pub(super) counters: &'a Counters,

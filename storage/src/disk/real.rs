@@ -3,13 +3,19 @@ use std::fs::{self, File};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, FallocateFlags};
 use rustix::io::Errno;
 
 use super::{Access, Disk, DiskDir, DiskFile, Entry, FileInfo, Pages};
+use crate::hold::Hold;
+
+/// A descriptor kept for a folder that has to be synced when no other is left, so that a flush does
+/// not wait for clients to go; the folder that took it is the spare one after. Descriptors belong to
+/// the process, and so does this one.
+static SPARE: Mutex<Option<Arc<File>>> = Mutex::new(None);
 
 /// The disk of the operating system. Opened files are mapped by it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,7 +31,25 @@ impl Disk for RealDisk {
     }
 
     fn open_dir(&self, path: &Path) -> io::Result<Box<dyn DiskDir>> {
-        Ok(Box::new(Folder(File::open(path)?)))
+        let opened = File::open(path);
+        let mut spare = SPARE.hold();
+        let folder = match opened {
+            Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+                // Another thread may be faster; whoever must have the folder asks again.
+                drop(spare.take_if(|file| Arc::strong_count(file) == 1));
+                let folder = Arc::new(File::open(path)?);
+                *spare = Some(Arc::clone(&folder));
+                folder
+            }
+            opened => {
+                let folder = Arc::new(opened?);
+                if spare.is_none() {
+                    *spare = File::open("/dev/null").ok().map(Arc::new);
+                }
+                folder
+            }
+        };
+        Ok(Box::new(Folder(folder)))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -70,11 +94,11 @@ impl Disk for RealDisk {
 
 /// An open folder.
 #[derive(Debug)]
-struct Folder(File);
+struct Folder(Arc<File>);
 
 impl DiskDir for Folder {
     fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&*self.0, name, AtFlags::empty())?)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -82,7 +106,7 @@ impl DiskDir for Folder {
     }
 
     fn sync_file_system(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.0)?)
+        Ok(rustix::fs::syncfs(&*self.0)?)
     }
 }
 

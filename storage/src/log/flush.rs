@@ -8,6 +8,9 @@
 //! 4. later, [`Log::checkpoint`]: index files of sealed segments, their names, the leader epochs;
 //! 5. last, the recovery points file, which says that a start need not look below.
 //!
+//! A sync that failed ends all writes: nothing is known of what was written before it. A folder that
+//! cannot be opened for too few descriptors is no such thing; the flusher tries again.
+//!
 //! Producer snapshots are not synced on the way: one that a crash tore fails its checksum, and an
 //! older one is taken. Before batches are deleted, the snapshot that stands for them is synced.
 use std::sync::Arc;
@@ -16,8 +19,21 @@ use std::sync::atomic::Ordering;
 use super::Log;
 use super::writer::Names;
 use crate::StorageError;
+use crate::disk::DiskDir;
+use crate::error::failed;
 use crate::hold::{Hold, HoldShared};
 use crate::segment::Segment;
+
+/// What a flush has to sync, in this order.
+struct Unflushed {
+    /// Log end offset when it was taken.
+    end_offset: i64,
+    names: Names,
+    /// The partition folder, if `names` are dirty.
+    folder: Option<Box<dyn DiskDir>>,
+    sealed: Vec<Arc<Segment>>,
+    active: Arc<Segment>,
+}
 
 impl Log {
     /// Asks the flusher to make everything appended so far durable; returns at once.
@@ -41,21 +57,19 @@ impl Log {
         if self.is_poisoned() {
             return Err(self.poisoned_error());
         }
-        let (end_offset, sealed, active, names) = {
-            let mut writer = self.writer.hold();
-            writer.unflushed_records = 0;
-            self.unflushed_since_ms.store(0, Ordering::Relaxed);
-            (
-                self.end_offset(),
-                std::mem::take(&mut writer.unflushed),
-                Arc::clone(&writer.active),
-                writer.names,
-            )
+        let unflushed = match self.take_unflushed() {
+            Err(error) if !error.is_shortage() => {
+                self.poison(&error);
+                return Err(error);
+            }
+            taken => taken?,
         };
-        if end_offset == self.flushed_offset() && sealed.is_empty() && !names.are_dirty() {
+        let (end_offset, names) = (unflushed.end_offset, unflushed.names);
+        let is_clean = unflushed.sealed.is_empty() && !names.are_dirty();
+        if end_offset == self.flushed_offset() && is_clean {
             return Ok(());
         }
-        if let Err(error) = self.sync(&sealed, &active, names) {
+        if let Err(error) = self.sync(&unflushed) {
             self.poison(&error);
             return Err(error);
         }
@@ -68,27 +82,44 @@ impl Log {
         Ok(())
     }
 
-    fn sync(
-        &self,
-        sealed: &[Arc<Segment>],
-        active: &Segment,
-        names: Names,
-    ) -> Result<(), StorageError> {
+    /// What has to be synced now. Without a descriptor for the folder that is a shortage, and all is
+    /// as it was: the disk was not asked for anything, so the flush can be tried again.
+    fn take_unflushed(&self) -> Result<Unflushed, StorageError> {
+        let mut writer = self.writer.hold();
+        let names = writer.names;
+        let folder = match names.are_dirty() {
+            true => Some(self.files().open_dir(&self.dir)?),
+            false => None,
+        };
+        writer.unflushed_records = 0;
+        self.unflushed_since_ms.store(0, Ordering::Relaxed);
+        Ok(Unflushed {
+            end_offset: self.end_offset(),
+            folder,
+            names,
+            sealed: std::mem::take(&mut writer.unflushed),
+            active: Arc::clone(&writer.active),
+        })
+    }
+
+    fn sync(&self, unflushed: &Unflushed) -> Result<(), StorageError> {
         #[cfg(test)]
         if self.fail_next_flush.swap(false, Ordering::Relaxed) {
             let error = std::io::Error::from_raw_os_error(libc::EIO);
-            return Err(crate::error::failed("sync", &active.log_path())(error));
+            return Err(crate::error::failed("sync", &unflushed.active.log_path())(
+                error,
+            ));
         }
-        if names.lost {
+        if unflushed.names.lost {
             return Err(self.poisoned_error());
         }
-        if names.are_dirty() {
-            self.files().sync_dir(&self.dir)?;
+        if let Some(folder) = &unflushed.folder {
+            folder.sync().map_err(failed("sync", &self.dir))?;
         }
-        for segment in sealed {
+        for segment in &unflushed.sealed {
             segment.seal()?;
         }
-        active.flush()
+        unflushed.active.flush()
     }
 
     /// After a failed flush the kernel may have dropped the dirty pages and call the next flush a

@@ -7,6 +7,7 @@ use protocol::record::BatchHeader;
 use super::Log;
 use super::validate::Checked;
 use super::writer::{Open, Writer};
+use crate::error::failed;
 use crate::hold::{Hold, HoldShared};
 use crate::segment::Segment;
 use crate::{AppendError, LogConfig, StorageError, producer_snapshot};
@@ -119,7 +120,8 @@ impl Log {
             return Err(self.poisoned_error());
         }
         if writer.names.are_dirty() {
-            if let Err(error) = self.files().sync_dir(&self.dir) {
+            let folder = self.files().open_dir(&self.dir)?;
+            if let Err(error) = folder.sync().map_err(failed("sync", &self.dir)) {
                 // The flush poisons the log: observers are not told under the writer's lock.
                 writer.names.lost = true;
                 self.request_flush();

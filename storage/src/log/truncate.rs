@@ -23,6 +23,8 @@ impl Log {
             return Ok(());
         }
         let _maintenance = self.maintenance.hold();
+        // From here on all files are as long as their batches, and no tail is open.
+        self.flush_held()?;
         let cut = self.truncate_held(offset);
         if let Err(error) = &cut
             && !self.is_poisoned()
@@ -34,8 +36,6 @@ impl Log {
     }
 
     fn truncate_held(&self, offset: i64) -> Result<(), StorageError> {
-        // From here on all files are as long as their batches, and no tail is open.
-        self.flush_held()?;
         let mut writer = self.writer.hold();
         if self.is_closed() {
             return Ok(());
