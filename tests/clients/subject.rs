@@ -6,6 +6,11 @@
 //! | `BOOTSTRAP consume TOPIC GROUP COUNT` | joins the group, prints COUNT records, commits, leaves |
 //! | `BOOTSTRAP admin TOPIC` | makes, grows, describes, cuts and deletes the topic |
 //!
+//! Some of them (java, franz, confluent) also take `BOOTSTRAP process INPUT OUTPUT ID`. As the member
+//! ID of a group ID with the transactional id ID, it copies batches of up to 40 records from INPUT to
+//! the same partition of OUTPUT with a `!` behind the value, aborts and repeats every third
+//! transaction, and goes on until it is killed.
+//!
 //! Record `i` has the key `client-codec-i`, a value of 100 `x` and `i` (every tenth has none), and the
 //! headers `client`, `n=1` and `n=2`: a name that comes twice. A consumer prints key, value (`NULL`
 //! for none) and headers with tabs between. Each ends with the line `OK`.
@@ -172,6 +177,21 @@ impl Subject {
         count: usize,
     ) -> Result<Vec<String>> {
         self.run(&[bootstrap, "consume", topic, group, &count.to_string()])
+    }
+
+    /// The command that copies `input` to `output` in transactions until it is killed.
+    pub(crate) fn process(
+        &self,
+        bootstrap: &str,
+        input: &str,
+        output: &str,
+        id: &str,
+    ) -> Result<Command> {
+        let mut command = (self.program)()?;
+        command.args([bootstrap, "process", input, output, id]);
+        // Cargo points at the librdkafka that the tests are built with; Python has its own.
+        command.env_remove("LD_LIBRARY_PATH");
+        Ok(command)
     }
 
     /// Makes, describes and deletes a topic.

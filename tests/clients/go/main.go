@@ -1,6 +1,7 @@
 // franz-go as a subject of the tests.
 //
 //	franz BOOTSTRAP produce TOPIC CODEC COUNT | consume TOPIC GROUP COUNT | admin TOPIC
+//	franz BOOTSTRAP process INPUT OUTPUT ID
 //
 // See tests/clients/subject.rs for what each must do and print.
 package main
@@ -29,6 +30,8 @@ func main() {
 		err = consume(ctx, args[0], args[2], args[3], number(args[4]))
 	case "admin":
 		err = admin(ctx, args[0], args[2])
+	case "process":
+		err = process(ctx, args[0], args[2], args[3], args[4])
 	default:
 		err = fmt.Errorf("no command %q", args[1])
 	}

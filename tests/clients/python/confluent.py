@@ -1,6 +1,7 @@
 """confluent-kafka (librdkafka) as a subject of the tests.
 
 confluent.py BOOTSTRAP produce TOPIC CODEC COUNT | consume TOPIC GROUP COUNT | admin TOPIC
+confluent.py BOOTSTRAP process INPUT OUTPUT ID
 See tests/clients/subject.rs for what each must do and print.
 """
 import sys
@@ -69,7 +70,43 @@ def admin(bootstrap, topic):
     client.delete_topics([topic])[topic].result(60)
 
 
+def process(bootstrap, source, sink, name):
+    """Consumes, transforms, produces and commits in transactions until killed, at most 80 s."""
+    end = time.monotonic() + 80
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": name})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": name,
+                         "group.instance.id": name, "isolation.level": "read_committed",
+                         "auto.offset.reset": "earliest", "enable.auto.commit": False})
+    producer.init_transactions(60)
+    consumer.subscribe([source])
+    attempt = 0
+    while time.monotonic() < end:
+        messages = consumer.consume(40, 0.2)
+        if not messages:
+            continue
+        attempt += 1
+        first, after = {}, {}
+        producer.begin_transaction()
+        for message in messages:
+            if message.error():
+                raise KafkaException(message.error())
+            partition = message.partition()
+            first.setdefault(partition, message.offset())
+            after[partition] = message.offset() + 1
+            producer.produce(sink, partition=partition, key=message.key(),
+                             value=message.value() + b"!")
+        offsets = [TopicPartition(source, *place) for place in after.items()]
+        producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 60)
+        assert producer.flush(60) == 0, "not all was delivered"
+        if attempt % 3 == 0:
+            producer.abort_transaction(60)
+            for place in first.items():
+                consumer.seek(TopicPartition(source, *place))
+        else:
+            producer.commit_transaction(60)
+
+
 if __name__ == "__main__":
-    {"produce": produce, "consume": consume, "admin": admin}[sys.argv[2]](
+    {"produce": produce, "consume": consume, "admin": admin, "process": process}[sys.argv[2]](
         sys.argv[1], *sys.argv[3:])
     print("OK")
