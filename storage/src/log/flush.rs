@@ -87,10 +87,10 @@ impl Log {
     fn take_unflushed(&self) -> Result<Unflushed, StorageError> {
         let mut writer = self.writer.hold();
         let names = writer.names;
-        let folder = match names.are_dirty() {
-            true => Some(self.files().open_dir(&self.dir)?),
-            false => None,
-        };
+        let dirty = names.are_dirty();
+        let folder = dirty
+            .then(|| self.files().open_dir(&self.dir))
+            .transpose()?;
         writer.unflushed_records = 0;
         self.unflushed_since_ms.store(0, Ordering::Relaxed);
         Ok(Unflushed {
