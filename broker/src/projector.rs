@@ -41,10 +41,9 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use config::Settings;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::coordinator::Groups;
 use crate::metadata::Topics;
@@ -97,12 +96,16 @@ impl Projector {
             definitions: Definitions::new(Arc::clone(topics), durable),
             stopping,
         });
-        let mut commits = room
+        let loaded = room
             .commits
             .load()
-            .context("cannot read the commits of views")?;
-        let definitions = room.definitions.load();
-        let mut definitions = definitions.context("cannot read the definitions of views")?;
+            .and_then(|commits| Ok((commits, room.definitions.load()?)));
+        // Views stand still then, and nothing of theirs is cut; everybody else is served.
+        let unreadable = loaded.as_ref().err().map(|error| {
+            error!(%error, "the logs that tell how far views are cannot be read");
+            format!("the logs that tell how far it is cannot be read: {error}")
+        });
+        let (mut commits, mut definitions) = loaded.unwrap_or_default();
         let asked = wanted.iter().map(|wanted| wanted.view.name.to_owned());
         let known = commits.keys().chain(definitions.keys()).cloned();
         let all = topics.all();
@@ -110,8 +113,16 @@ impl Projector {
         let owners = owners.map(str::to_owned);
         let names: BTreeSet<String> = known.chain(asked).chain(owners).collect();
         let recover = |name: String| {
-            let commits = commits.remove(&name).unwrap_or_default();
-            let recovered = recovery::recover(topics, &name, commits);
+            let recovered = match &unreadable {
+                Some(_) => Recovered {
+                    unreadable: unreadable.clone(),
+                    ..Recovered::default()
+                },
+                None => {
+                    let commits = commits.remove(&name).unwrap_or_default();
+                    recovery::recover(topics, &name, commits)
+                }
+            };
             (name, recovered)
         };
         let mut recovered: std::collections::BTreeMap<_, _> =

@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -16,7 +16,9 @@ const LIMIT: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A body of this shape; no body at all is an empty object. The type of the content must be
-/// `application/json`: a browser does not send that to another site without asking first.
+/// `application/json`, which a browser does not send to another site without asking first; and no
+/// page sends it at all: browsers say where a POST comes from, also to a name that leads here by
+/// DNS rebinding.
 #[derive(Debug)]
 pub(super) struct JsonBody<T>(pub(super) T);
 
@@ -24,6 +26,12 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if request.headers().contains_key(ORIGIN) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "orders are not taken from pages in a browser",
+            ));
+        }
         let kind = request.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -89,6 +97,11 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(form.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        let request = Request::post("/").header(CONTENT_TYPE, json);
+        let page = request.header(ORIGIN, "http://127.0.0.1:9644");
+        let page = page.body(Body::empty()).unwrap();
+        let page = JsonBody::<Shape>::from_request(page, &()).await;
+        assert_eq!(page.unwrap_err().status, StatusCode::FORBIDDEN);
         let large = read(json, " ".repeat(LIMIT + 1)).await.unwrap_err();
         assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
     }

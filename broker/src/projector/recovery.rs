@@ -17,6 +17,8 @@ pub struct Recovered {
     pub broken: Option<String>,
     /// What the source lacks.
     pub lost: Option<String>,
+    /// Why nothing is known of the view at all.
+    pub unreadable: Option<String>,
 }
 
 /// Finds the last commit of a view that holds, and cuts its outputs back to it.
@@ -39,8 +41,8 @@ pub fn recover(topics: &Topics, view: &str, mut commits: VecDeque<Commit>) -> Re
             .find_map(|source| lost(topics, source));
         return Recovered {
             commit: Some(commit),
-            broken: None,
             lost,
+            ..Recovered::default()
         };
     }
     let Some(mut commit) = newest else {
@@ -55,7 +57,7 @@ pub fn recover(topics: &Topics, view: &str, mut commits: VecDeque<Commit>) -> Re
     Recovered {
         commit: Some(commit),
         broken: Some(broken.to_owned()),
-        lost: None,
+        ..Recovered::default()
     }
 }
 

@@ -2,7 +2,7 @@
 use protocol::record::BatchBuilder;
 
 use super::stage::{Stage, event, events, key};
-use crate::projector::State;
+use crate::projector::{Order, OrderError, State};
 
 const VIEW: &str = "user_activity";
 const ON: &[(&str, &str)] = &[("projections", VIEW)];
@@ -201,4 +201,29 @@ fn what_a_transaction_took_back_was_not_seen_after_a_restart_either() {
     stage.produce("events", 0, &[again]);
     let now = stage.settle(VIEW);
     assert_eq!((now.counts.applied, now.counts.duplicate), (7, 0));
+}
+
+#[test]
+fn commits_that_cannot_be_read_stop_the_views_and_nobody_else() {
+    let mut stage = with_some_events();
+    let before = stage.read(VIEW);
+    stage.shut();
+    let log = stage
+        .path()
+        .join("__projection_commits-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    // The magic of the first batch.
+    bytes[16] = 9;
+    std::fs::write(&log, bytes).unwrap();
+    stage.start_again();
+    let failed = |now: &crate::projector::Description| matches!(now.state, State::Failed(_));
+    let now = stage.wait(VIEW, "fails", failed);
+    assert!(now.reason.unwrap().contains("cannot be read"));
+    let resumed = stage.order(VIEW, Order::Resume);
+    assert!(
+        matches!(resumed, Err(OrderError::Conflict(_))),
+        "{resumed:?}"
+    );
+    assert_eq!(stage.read(VIEW), before, "nothing of it is cut");
+    stage.produce("events", 0, &events(80..90));
 }
