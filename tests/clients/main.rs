@@ -5,4 +5,5 @@ mod committed;
 mod each;
 mod kcat;
 mod process;
+mod streams;
 mod subject;
