@@ -39,11 +39,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// No batch may start below it.
-    pub(crate) fn next_offset(&self) -> i64 {
-        self.next_offset
-    }
-
     /// Where the next batch starts: after an error, where the bad one does.
     pub(crate) fn position(&self) -> usize {
         self.position
@@ -96,6 +91,17 @@ fn is_dense(header: &BatchHeader, next_offset: i64) -> bool {
 fn is_overtaken(header: &BatchHeader, bytes: &[u8]) -> bool {
     let next = bytes.get(header.size()..).map(BatchHeader::parse);
     matches!(next, Some(Ok(next)) if next.base_offset <= header.last_offset())
+}
+
+/// Where the damage begins that a walk came to, and a bound of the offset there: at the bytes that are
+/// no batch; or at the batch `before` them, if it is damaged too: its length led there.
+pub(crate) fn damage(bytes: &[u8], walk: &Walk<'_>, before: Option<Found>) -> (usize, i64) {
+    match before {
+        Some(before) if verify(&bytes[before.position..before.end()]).is_err() => {
+            (before.position, before.header.base_offset)
+        }
+        _ => (walk.position, walk.next_offset),
+    }
 }
 
 /// How many checksums a look for the next good batch may take: bytes that look like many batches must
@@ -163,14 +169,17 @@ pub(crate) fn good_batches(
     next_offset: i64,
 ) -> impl Iterator<Item = Found> {
     let mut walk = Walk::new(bytes, position, next_offset);
+    let mut before = None;
     std::iter::from_fn(move || {
         let found = if let Ok(found) = walk.next()? {
             found
         } else {
-            let found = resync(bytes, walk.position, walk.next_offset)?;
+            let (from, at_least) = damage(bytes, &walk, before.take());
+            let found = resync(bytes, from, at_least)?;
             walk = Walk::new(bytes, found.end(), found.header.last_offset() + 1);
             found
         };
+        before = Some(found);
         Some(found)
     })
 }

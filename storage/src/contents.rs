@@ -1,7 +1,8 @@
 //! A segment in memory: its mapped batches and its indexes, and how a batch is found by them.
+use std::ops::Range;
 use std::sync::{Arc, RwLock};
 
-use protocol::record::BatchHeader;
+use protocol::record::{BatchHeader, HEADER_LEN, verify};
 
 use crate::batches::{self, BadBatch, Found, Walk};
 use crate::hold::HoldShared;
@@ -45,6 +46,28 @@ impl Contents {
         entry.map_or(0, |entry| entry.position as usize)
     }
 
+    /// Positions that a read of `max_bytes` from `offset` on may look at, by the index alone: from
+    /// where the batch is looked for, over the next two that the index knows (the first of which does
+    /// not begin before it, the second not before its end) and as many bytes as are read.
+    pub(crate) fn touched(&self, base_offset: i64, offset: i64, max_bytes: usize) -> Range<usize> {
+        let published = self.mapping.published();
+        let start = self.position_hint(base_offset, offset);
+        let indexes = self.indexes.shared();
+        let mut later = indexes.offsets.after(start);
+        let mut later = || later.next().map_or(published, |e| e.position as usize);
+        let by_bytes = later().saturating_add(max_bytes);
+        // The walk looks at the header after the batch too.
+        let by_batch = later().saturating_add(HEADER_LEN);
+        start..by_bytes.max(by_batch).min(published)
+    }
+
+    /// Whether the checksum of a batch holds. That of one that was appended through this mapping was
+    /// verified then.
+    pub(crate) fn is_whole(&self, found: &Found) -> bool {
+        self.mapping.is_own(found.position)
+            || verify(&self.mapping.bytes()[found.position..found.end()]).is_ok()
+    }
+
     /// An offset up to which all records are older than `timestamp`.
     pub(crate) fn indexes_below(&self, base_offset: i64, timestamp: i64) -> Option<i64> {
         let entry = self.indexes.shared().times.below(timestamp)?;
@@ -73,26 +96,47 @@ impl Contents {
         let bytes = self.mapping.bytes();
         let (position, next_offset) = self.nearest(base_offset, offset);
         let mut walk = Walk::new(bytes, position, next_offset);
+        let mut before = None;
         while let Some(step) = walk.next() {
             match step {
-                Ok(found) if found.header.last_offset() >= offset => return Ok(Some(found)),
-                Ok(_) => {}
-                Err(bad) => {
-                    let from = walk.position();
-                    // Not past the next batch that the index knows.
-                    let known = self.boundary_after(base_offset, from);
-                    let stop = known.map_or(bytes.len(), |(position, _)| position);
-                    let found = batches::resync(&bytes[..stop], from, walk.next_offset())
-                        .map(|found| (found.position, found.header.base_offset));
-                    let (position, next_offset) = found.or(known).ok_or(bad)?;
-                    if next_offset > offset {
-                        return Err(bad);
+                Ok(found) if found.header.last_offset() >= offset => {
+                    // The offset lies between two batches: compaction leaves such gaps, and so does
+                    // damage to the first one.
+                    let is_gap = found.header.base_offset > offset;
+                    if !is_gap || before.is_none_or(|before| self.is_whole(&before)) {
+                        return Ok(Some(found));
                     }
-                    walk = Walk::new(bytes, position, next_offset);
                 }
+                Ok(found) => {
+                    before = Some(found);
+                    continue;
+                }
+                Err(BadBatch) => {}
             }
+            let (from, at_least) = batches::damage(bytes, &walk, before.take());
+            // Not past the next batch that the index knows.
+            let known = self.boundary_after(base_offset, from);
+            let stop = known.map_or(bytes.len(), |(position, _)| position);
+            let found = batches::resync(&bytes[..stop], from, at_least)
+                .map(|found| (found.position, found.header.base_offset));
+            let (position, next_offset) = found.or(known).ok_or(BadBatch)?;
+            if next_offset > offset {
+                return Err(BadBatch);
+            }
+            walk = Walk::new(bytes, position, next_offset);
         }
         Ok(None)
+    }
+
+    /// The batches from the one that holds `offset` on; bytes that are none are passed over.
+    pub(crate) fn batches_from(
+        &self,
+        base_offset: i64,
+        offset: i64,
+    ) -> impl Iterator<Item = Found> + '_ {
+        let (position, next_offset) = self.nearest(base_offset, offset);
+        batches::good_batches(self.mapping.bytes(), position, next_offset)
+            .skip_while(move |found| found.header.last_offset() < offset)
     }
 
     /// Where a batch starts at or before `position`, and a bound of its offset.

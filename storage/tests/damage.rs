@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fixture::*;
+use protocol::record::{BatchBuilder, verify};
 use storage::disk::RealDisk;
 use storage::{Log, LogConfig, Logs, ReadError};
 
@@ -61,7 +62,7 @@ fn write_files(dir: &Path, files: &[(String, Vec<u8>)]) {
     }
 }
 
-/// The offsets that can be read one by one; all others must be told to be damaged.
+/// The offsets that can be read one by one, and are whole; all others must be told to be damaged.
 fn readable(log: &Log, told: &str) -> Vec<i64> {
     (log.start_offset()..log.end_offset())
         .filter(|&offset| match log.read(offset, i64::MAX, 1, true) {
@@ -70,6 +71,9 @@ fn readable(log: &Log, told: &str) -> Vec<i64> {
                     !read.records.is_empty(),
                     "nothing at {offset}, and no error: {told}"
                 );
+                let header = verify(&read.records).unwrap_or_else(|e| panic!("{e}: {told}"));
+                let holds = (header.base_offset..=header.last_offset()).contains(&offset);
+                assert!(holds, "{header:?} at {offset}: {told}");
                 true
             }
             Err(ReadError::Corrupt { .. }) => false,
@@ -136,6 +140,91 @@ fn check_flipped(dir: &Path, name: &str, told: &str) {
         let found = found.map(|found| (found.offset, found.timestamp));
         assert_eq!(found, Some((offset, NOW + offset)), "{told}");
     }
+}
+
+/// Batches of two records each, a millisecond apart, in several segments, closed in order.
+fn pairs(count: i64) -> (tempfile::TempDir, usize) {
+    let (dir, logs, log) = create(&small());
+    let mut size = 0;
+    for i in 0..count {
+        let mut builder = BatchBuilder::new();
+        builder.push(NOW + 2 * i, None, Some(b"one"));
+        builder.push(NOW + 2 * i + 1, None, Some(b"another"));
+        let batch = builder.build();
+        size = batch.len();
+        append(&log, &batch);
+    }
+    drop(log);
+    logs.close().unwrap();
+    (dir, size)
+}
+
+#[test]
+fn a_batch_with_a_flipped_bit_is_refused_and_no_other_one() {
+    const CRC_FROM: usize = 17;
+    let (dir, size) = pairs(40);
+    let path = segment_file(dir.path(), 0, "log");
+    let whole = fs::read(&path).unwrap();
+    let count = whole.len() / size;
+    assert!(count > 6 && whole.len() == count * size);
+    let mut seen = 0;
+    // The first batch, one in the middle, and the last one of the segment.
+    for damaged in [0, count / 2, count - 1] {
+        for bit in (CRC_FROM * 8 + damaged % 3..size * 8).step_by(5) {
+            let told = format!("batch {damaged}, bit {bit}");
+            let mut bytes = whole.clone();
+            bytes[damaged * size + bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, bytes).unwrap();
+            let (logs, log, _) = reopen(dir.path(), &small());
+            let bad = 2 * damaged as i64;
+            let expected: Vec<i64> = (0..80).filter(|o| *o != bad && *o != bad + 1).collect();
+            assert_eq!(readable(&log, &told), expected, "{told}");
+            assert_eq!(logs.corrupt_reads(), 2, "{told}");
+            check_reads_around(&log, bad, &told);
+            // Look-ups pass it over.
+            for time in [bad, bad + 1, bad + 2] {
+                let hit = log.offset_for_timestamp(NOW + time, 80).unwrap().unwrap();
+                assert_eq!(hit.offset, bad + 2, "{told}, time {time}");
+            }
+            drop(log);
+            logs.close().unwrap();
+            seen += 1;
+        }
+    }
+    assert!(seen > 200, "{seen}");
+}
+
+/// A large read ends before the batch at `bad`, and the next one can begin after it.
+fn check_reads_around(log: &Log, bad: i64, told: &str) {
+    let mut offsets = Vec::new();
+    let mut at = 0;
+    while at < log.end_offset() {
+        match log.read(at, i64::MAX, 1 << 20, true) {
+            Ok(read) => at = for_each_record(&read.records, |offset, _| offsets.push(offset)),
+            Err(ReadError::Corrupt { offset, .. }) => {
+                assert_eq!((at, offset), (bad, bad), "{told}");
+                at += 2;
+            }
+            Err(error) => panic!("{error}: {told}"),
+        }
+    }
+    let expected: Vec<i64> = (0..80).filter(|o| *o != bad && *o != bad + 1).collect();
+    assert_eq!(offsets, expected, "{told}");
+}
+
+#[test]
+fn the_newest_record_is_the_newest_one_that_can_be_read() {
+    let (dir, size) = pairs(40);
+    let names = files(dir.path()).into_iter().map(|(name, _)| name);
+    let last = names.filter(|name| is_log(name)).max().unwrap();
+    let path = dir.path().join(last);
+    let mut bytes = fs::read(&path).unwrap();
+    assert!(bytes.len() > size, "more than one batch");
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let (_logs, log, _) = reopen(dir.path(), &small());
+    let newest = log.max_timestamp().unwrap().unwrap();
+    assert_eq!((newest.offset, newest.timestamp), (77, NOW + 77));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod commits;
 mod compaction;
 mod compression;
 mod configs;
+mod damage;
 mod deletes;
 mod fetch;
 mod fetch_sessions;

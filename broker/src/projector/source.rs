@@ -338,7 +338,7 @@ impl Source {
                 topic,
                 partition,
                 offset,
-                reason: "the bytes are no record batch".to_owned(),
+                reason: "the batch is damaged".to_owned(),
             },
             ReadError::Storage(error) => SourceError::Read {
                 topic,

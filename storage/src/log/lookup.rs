@@ -8,7 +8,7 @@ use super::read::corrupt;
 use super::visible::EVERYTHING;
 use super::{Log, TimestampOffset, validate};
 use crate::ReadError;
-use crate::batches::{self, Found};
+use crate::batches::Found;
 use crate::contents::Contents;
 use crate::indexes::NO_TIMESTAMP;
 use crate::segment::Segment;
@@ -30,11 +30,11 @@ impl Log {
             let base_offset = segment.base_offset();
             let below = contents.indexes_below(base_offset, timestamp);
             let from = below.map_or(base_offset, |offset| offset + 1).max(start);
-            for found in batches_from(&contents, &segment, from)? {
+            for found in contents.batches_from(base_offset, from) {
                 if found.header.base_offset >= up_to {
                     return Ok(None);
                 }
-                if found.header.max_timestamp < timestamp {
+                if found.header.max_timestamp < timestamp || !contents.is_whole(&found) {
                     continue;
                 }
                 let hit = self.record(&segment, &contents, &found, start, timestamp)?;
@@ -70,7 +70,7 @@ impl Log {
                 continue;
             }
             let contents = self.contents(&segment, start)?;
-            if let Some(found) = newest_batch(&contents, &segment, start..visible)?
+            if let Some(found) = newest_batch(&contents, segment.base_offset(), start..visible)
                 && found.header.max_timestamp > known
             {
                 best = Some((segment, contents, found));
@@ -127,50 +127,29 @@ fn timestamp_of(header: &BatchHeader, delta: i64) -> i64 {
     header.base_timestamp.saturating_add(delta)
 }
 
-/// The first batch in the range that readers see that has the largest timestamp of a segment.
-fn newest_batch(
-    contents: &Contents,
-    segment: &Segment,
-    seen: Range<i64>,
-) -> Result<Option<Found>, ReadError> {
+/// The first batch in the range that readers see that has the largest timestamp of a segment. Damaged
+/// ones are passed over, as they are when a time is looked for.
+fn newest_batch(contents: &Contents, base_offset: i64, seen: Range<i64>) -> Option<Found> {
     let is_hidden = |found: &Found| found.header.last_offset() >= seen.end;
-    if segment.base_offset() >= seen.start {
-        let Some(offset) = contents.newest_offset(segment.base_offset()) else {
-            return Ok(None);
-        };
-        let newest = contents
-            .find(segment.base_offset(), offset)
-            .map_err(|_| corrupt(segment, offset))?;
-        if !newest.as_ref().is_some_and(is_hidden) {
-            return Ok(newest);
+    if base_offset >= seen.start {
+        let offset = contents.newest_offset(base_offset)?;
+        if let Ok(newest) = contents.find(base_offset, offset) {
+            let fits = |found: &Found| !is_hidden(found) && contents.is_whole(found);
+            if newest.as_ref().is_none_or(fits) {
+                return newest;
+            }
         }
     }
-    // The batch that the index knows may lie outside.
+    // The batch that the index knows may lie outside, or be damaged.
     let mut newest: Option<Found> = None;
-    for found in batches_from(contents, segment, seen.start)? {
+    for found in contents.batches_from(base_offset, seen.start) {
         if is_hidden(&found) {
             break;
         }
         let is_newer = newest.is_none_or(|n| n.header.max_timestamp < found.header.max_timestamp);
-        if is_newer && found.header.records_count > 0 {
+        if is_newer && found.header.records_count > 0 && contents.is_whole(&found) {
             newest = Some(found);
         }
     }
-    Ok(newest)
-}
-
-/// Batches of a segment from the one that holds `offset` on; damaged ones are passed over.
-fn batches_from<'a>(
-    contents: &'a Contents,
-    segment: &Segment,
-    offset: i64,
-) -> Result<impl Iterator<Item = Found> + 'a, ReadError> {
-    let first = contents
-        .find(segment.base_offset(), offset)
-        .map_err(|_| corrupt(segment, offset))?;
-    let bytes = contents.mapping.bytes();
-    let (position, next_offset) = first.map_or((bytes.len(), offset), |found| {
-        (found.position, found.header.base_offset)
-    });
-    Ok(batches::good_batches(bytes, position, next_offset))
+    newest
 }

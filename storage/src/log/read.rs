@@ -31,17 +31,21 @@ impl Log {
         if offset >= limit {
             return Ok(Read::empty(offset));
         }
-        let found = self.find_below(offset, end_offset).inspect_err(|error| {
+        let count = |error: &ReadError| {
             if matches!(error, ReadError::Corrupt { .. }) {
                 self.services.corrupt_reads.fetch_add(1, Ordering::Relaxed);
             }
-        })?;
+        };
+        let found = self.find_below(offset, end_offset).inspect_err(count)?;
         let Some((segment, contents, found)) = found else {
             return Ok(Read::empty(offset));
         };
         let too_large = found.header.size() > max_bytes && !min_one_batch;
         if too_large || found.header.last_offset() >= limit {
             return Ok(Read::empty(offset));
+        }
+        if !contents.is_whole(&found) {
+            return Err(corrupt(&segment, offset)).inspect_err(count);
         }
         let start = found.position;
         let bytes = contents.mapping.bytes();
@@ -61,7 +65,10 @@ impl Log {
         for next in Walk::new(bytes, end, next_offset) {
             // A bad batch ends this read; the next one, which starts there, tells.
             let Ok(next) = next else { break };
-            if next.end() - start > max_bytes || next.header.last_offset() >= limit {
+            if next.end() - start > max_bytes
+                || next.header.last_offset() >= limit
+                || !contents.is_whole(&next)
+            {
                 break;
             }
             end = next.end();
@@ -86,9 +93,10 @@ impl Log {
         let Some(contents) = segment.loaded() else {
             return true;
         };
-        let start = contents.position_hint(segment.base_offset(), offset);
-        let end = start.saturating_add(max_bytes);
-        !is_resident(&contents, start..end.min(contents.mapping.published()))
+        !is_resident(
+            &contents,
+            contents.touched(segment.base_offset(), offset, max_bytes),
+        )
     }
 
     pub(super) fn check_range(&self, offset: i64) -> Result<(), ReadError> {

@@ -20,6 +20,7 @@ pub(super) struct Scan<'a> {
     pub(super) batches: u64,
     /// Where the first batch starts that was verified.
     pub(super) first_verified: Option<usize>,
+    before: Option<Found>,
 }
 
 impl<'a> Scan<'a> {
@@ -32,6 +33,7 @@ impl<'a> Scan<'a> {
             next_offset: base_offset,
             batches: 0,
             first_verified: None,
+            before: None,
         }
     }
 
@@ -53,12 +55,15 @@ impl<'a> Scan<'a> {
                 found
             }
             _ if self.next_offset < self.recovery_point => {
-                batches::resync(self.bytes, self.position, self.next_offset)?
+                let walk = Walk::new(self.bytes, self.position, self.next_offset);
+                let (from, at_least) = batches::damage(self.bytes, &walk, self.before.take());
+                batches::resync(self.bytes, from, at_least)?
             }
             _ => return None,
         };
         self.position = found.end();
         self.next_offset = found.header.last_offset() + 1;
+        self.before = Some(found);
         Some(found)
     }
 }
