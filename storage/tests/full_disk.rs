@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod fixture;
 
+use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -68,5 +70,36 @@ fn a_full_disk_is_told_and_deleting_records_helps() {
     assert!(recovery.clean);
     assert_eq!(log.end_offset(), end);
     logs.delete("t", 0).unwrap();
+    logs.close().unwrap();
+}
+
+#[test]
+fn a_torn_batch_on_a_full_disk_does_not_stop_a_start() {
+    let disk = SmallDisk::mount("6m").expect("mounting a tmpfs takes root: run as root");
+    let (logs, _) = open(disk.path(), &config());
+    let log = logs.create("t", 0, [7; 16], config()).unwrap();
+    append(&log, &batch(&[b"whole"]));
+    let whole = log.size_bytes();
+    append(&log, &batch(&[&vec![b'x'; 300_000]]));
+    let length = log.size_bytes() - 1;
+    drop((log, logs));
+    let segment = segment_file(disk.path(), 0, "log");
+    let file = fs::File::options().write(true).open(&segment).unwrap();
+    file.set_len(length).unwrap();
+    let filler = disk.path().join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+    let (logs, log, recovery) = reopen(disk.path(), &config());
+    assert_eq!(recovery.truncated_bytes, length - whole);
+    assert_eq!(read_values(&log, 0), [(0, b"whole".to_vec())]);
+    assert_eq!(fs::metadata(&segment).unwrap().len(), whole);
+    let names = fs::read_dir(partition_dir(disk.path())).unwrap();
+    let copies = names.filter(|name| {
+        let path = name.as_ref().unwrap().path();
+        path.extension().is_some_and(|e| e == "corrupt")
+    });
+    assert_eq!(copies.count(), 0, "half a copy");
+    fs::remove_file(filler).unwrap();
+    append(&log, &batch(&[b"next"]));
     logs.close().unwrap();
 }

@@ -1,4 +1,5 @@
 //! The look of recovery at one segment, batch by batch.
+use std::io::ErrorKind;
 use std::path::Path;
 
 use protocol::record::verify;
@@ -70,6 +71,9 @@ impl<'a> Scan<'a> {
 
 /// Copies what is about to be cut off at `end`, unless it is zeros: space that was reserved and
 /// never written. Returns how many bytes that are.
+///
+/// On a full disk there is no copy: it is for people to look at, while a broker that does not start
+/// cannot delete anything either, so that the disk stays full. Any other error ends the start.
 pub(super) fn keep_copy(
     files: &Files,
     path: &Path,
@@ -81,8 +85,20 @@ pub(super) fn keep_copy(
     };
     let torn = &bytes[end..=end + last];
     let copy = path.with_extension(format!("log.{end}.corrupt"));
-    tracing::warn!(path = %path.display(), position = end, bytes = torn.len(),
-        copy = %copy.display(), "cut at a torn batch; a copy is kept");
-    files.write(&copy, torn, true)?;
+    match files.write(&copy, torn, true) {
+        Ok(()) => tracing::warn!(path = %path.display(), position = end, bytes = torn.len(),
+            copy = %copy.display(), "cut at a torn batch; a copy is kept"),
+        Err(error) if is_full(&error) => {
+            files.remove(&copy)?;
+            tracing::error!(path = %path.display(), position = end, bytes = torn.len(), %error,
+                "cut at a torn batch; the disk is full, and no copy is kept");
+        }
+        Err(error) => return Err(error),
+    }
     Ok(torn.len() as u64)
+}
+
+fn is_full(error: &StorageError) -> bool {
+    let kind = error.source.kind();
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
