@@ -310,10 +310,15 @@ fn a_reader_sees_rising_offsets_and_no_error_while_segments_are_swapped() {
     model.check(&log);
 }
 
+const INTERNAL: Append = Append {
+    origin: Origin::Internal,
+    ..CLIENT
+};
+const HEADERS: [(&[u8], Option<&[u8]>); 2] = [(b"h", Some(b"1")), (b"h", None)];
+
 fn keyed(time: i64, key: &[u8], value: Option<&[u8]>) -> Bytes {
     let mut builder = BatchBuilder::new();
-    let headers: [(&[u8], Option<&[u8]>); 2] = [(b"h", Some(b"1")), (b"h", None)];
-    builder.push_with_headers(time, Some(key), value, &headers);
+    builder.push_with_headers(time, Some(key), value, &HEADERS);
     builder.build()
 }
 
@@ -544,43 +549,67 @@ fn internal_appends_may_lack_keys_and_clients_may_not() {
     log.append(&batch, how).unwrap();
 }
 
+/// Appends a value of key `a` in a transaction of producer 9.
+fn put_in_transaction(log: &Log, sequence: i32, value: &[u8]) {
+    let mut data = BatchBuilder::new().producer(9, 0, sequence).transactional();
+    data.push_with_headers(NOW, Some(b"a"), Some(value), &HEADERS);
+    log.append(&data.build(), INTERNAL).unwrap();
+}
+
+/// Ends the transaction of producer 9.
+fn end_transaction(log: &Log, commits: bool) {
+    let mut marker = BatchBuilder::new().producer(9, 0, -1);
+    marker = marker.transactional().control();
+    let key = [0, 0, 0, u8::from(commits)];
+    marker.push_with_headers(NOW, Some(&key), Some(&[0; 6]), &HEADERS);
+    log.append(&marker.build(), INTERNAL).unwrap();
+}
+
+/// Offsets and values of key `a`.
+fn values_of_a(log: &Log) -> Vec<(i64, Option<Vec<u8>>)> {
+    let found = read_all(log).records.into_iter();
+    let of_a = found.filter(|(_, (_, key, _))| key == b"a");
+    of_a.map(|(at, (_, _, value))| (at, value)).collect()
+}
+
 #[test]
 fn records_of_aborted_transactions_go_and_outdate_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (logs, _) = Logs::open(options(dir.path()), &config()).unwrap();
     let log = logs.create("t", 0, [7; 16], config()).unwrap();
-    let how = Append {
-        origin: Origin::Internal,
-        ..CLIENT
-    };
-    let headers: [(&[u8], Option<&[u8]>); 2] = [(b"h", Some(b"1")), (b"h", None)];
-    let mut sequence = 0;
-    let mut transaction = |value: &[u8], kind: u8| {
-        let mut data = BatchBuilder::new().producer(9, 0, sequence).transactional();
-        data.push_with_headers(NOW, Some(b"a"), Some(value), &headers);
-        sequence += 1;
-        log.append(&data.build(), how).unwrap();
-        let mut marker = BatchBuilder::new()
-            .producer(9, 0, -1)
-            .transactional()
-            .control();
-        marker.push_with_headers(NOW, Some(&[0, 0, 0, kind]), Some(&[0; 6]), &headers);
-        log.append(&marker.build(), how).unwrap();
-    };
-    transaction(b"old", 1);
-    transaction(b"committed", 1);
-    transaction(b"aborted", 0);
+    let transactions: [(&[u8], bool); 3] =
+        [(b"old", true), (b"committed", true), (b"aborted", false)];
+    for (sequence, (value, commits)) in (0..).zip(transactions) {
+        put_in_transaction(&log, sequence, value);
+        end_transaction(&log, commits);
+    }
     seal(&log, NOW);
     logs.clean(NOW);
+    assert_eq!(values_of_a(&log), [(2, Some(b"committed".to_vec()))]);
     let found = read_all(&log);
-    let of_key = found.records.iter().filter(|(_, (_, key, _))| key == b"a");
-    let values: Vec<_> = of_key
-        .map(|(at, (_, _, value))| (*at, value.clone()))
-        .collect();
-    assert_eq!(values, [(2, Some(b"committed".to_vec()))]);
     let markers = found.headers.iter().filter(|h| h.attributes.is_control());
     assert_eq!(
         markers.map(|h| h.base_offset).collect::<Vec<_>>(),
         [1, 3, 5]
     );
+}
+
+#[test]
+fn an_aborted_transaction_outdates_nothing_although_its_marker_is_not_cleaned_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let (logs, _) = Logs::open(options(dir.path()), &config()).unwrap();
+    let log = logs.create("t", 0, [7; 16], config()).unwrap();
+    put_in_transaction(&log, 0, b"committed");
+    end_transaction(&log, true);
+    put_in_transaction(&log, 1, b"aborted");
+    seal(&log, NOW);
+    end_transaction(&log, false);
+    log.flush().unwrap();
+    logs.clean(NOW);
+    assert_eq!(values_of_a(&log), [(0, Some(b"committed".to_vec()))]);
+    assert!(logs.cleaner_stats().records_removed > 0);
+    // Now the marker is in the dirty part, and what it is about is not.
+    seal(&log, NOW);
+    logs.clean(NOW);
+    assert_eq!(values_of_a(&log), [(0, Some(b"committed".to_vec()))]);
 }

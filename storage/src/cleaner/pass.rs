@@ -38,8 +38,8 @@ impl Pass<'_> {
         // The log may have been cut since it was looked at.
         let first_dirty = first_dirty.min(self.log.begin_pass());
         let sources = self.log.sealed(end);
-        let mut aborted = Aborted::default();
-        let map = self.read_keys(&sources, first_dirty, &mut aborted)?;
+        let aborted = Aborted::of(self.log.aborted(self.log.start_offset(), end));
+        let map = self.read_keys(&sources, first_dirty, &aborted)?;
         let reached = |source: &&Source| source.segment.base_offset() < map.end();
         let count = sources.iter().take_while(reached).count();
         let filter = Filter {
@@ -64,15 +64,14 @@ impl Pass<'_> {
         &mut self,
         sources: &[Source],
         first_dirty: i64,
-        aborted: &mut Aborted,
+        aborted: &Aborted,
     ) -> Result<OffsetMap, CleanError> {
         let dirty = || sources.iter().filter(|s| s.end_offset > first_dirty);
         let mut expected = 0_usize;
         for source in dirty() {
-            source.each_unchecked(first_dirty, |header, batch| {
+            source.each_header(first_dirty, |header| {
                 let count = usize::try_from(header.records_count).unwrap_or_default();
                 expected = expected.saturating_add(count);
-                aborted.note(header, batch)
             })?;
         }
         let mut map = OffsetMap::new(first_dirty, self.map_bytes, expected);
