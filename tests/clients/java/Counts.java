@@ -56,6 +56,8 @@ public final class Counts {
         // Each update is sent on, none replaced by the next in a cache.
         config.put("statestore.cache.max.bytes", "0");
         config.put("repartition.purge.interval.ms", "500");
+        config.put(StreamsConfig.topicPrefix("segment.ms"), "1000");
+        config.put(StreamsConfig.topicPrefix("min.cleanable.dirty.ratio"), "0.01");
         config.put(StreamsConfig.consumerPrefix("session.timeout.ms"), "3000");
         config.put(StreamsConfig.consumerPrefix("heartbeat.interval.ms"), "500");
         config.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
