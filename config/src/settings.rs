@@ -273,7 +273,7 @@ settings! {
     log_cleaner_backoff_ms: i64 = "log.cleaner.backoff.ms", "15000", AtLeast(0), fixed;
     /// Bytes per second that the cleaner reads and writes together at most.
     log_cleaner_io_max_bytes_per_second: f64 =
-        "log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308", Any, fixed;
+        "log.cleaner.io.max.bytes.per.second", "1.7976931348623157e308", Any, fixed;
     /// Memory that the cleaner may use to remember keys, in bytes; a log with more keys is
     /// compacted in several passes.
     log_cleaner_dedupe_buffer_size: i64 =
