@@ -198,7 +198,9 @@ fn send(
                 record = back;
                 std::thread::sleep(Duration::from_millis(2));
             }
-            Err((error, _)) => return Err(error.into()),
+            Err((error, _)) => {
+                return Err(error).context(format!("{:?}", producer.client().fatal_error()));
+            }
         }
     }
 }
