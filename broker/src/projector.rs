@@ -113,15 +113,14 @@ impl Projector {
         let owners = owners.map(str::to_owned);
         let names: BTreeSet<String> = known.chain(asked).chain(owners).collect();
         let recover = |name: String| {
-            let recovered = match &unreadable {
-                Some(_) => Recovered {
+            let recovered = if unreadable.is_some() {
+                Recovered {
                     unreadable: unreadable.clone(),
                     ..Recovered::default()
-                },
-                None => {
-                    let commits = commits.remove(&name).unwrap_or_default();
-                    recovery::recover(topics, &name, commits)
                 }
+            } else {
+                let commits = commits.remove(&name).unwrap_or_default();
+                recovery::recover(topics, &name, commits)
             };
             (name, recovered)
         };

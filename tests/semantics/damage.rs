@@ -51,12 +51,18 @@ fn a_damaged_batch_is_an_error_and_a_consumer_can_go_round_it() -> Result<()> {
     damage(&broker, &topic, "right 4")?;
     broker.restart()?;
     wire = broker.wire()?;
-    assert_eq!(broker.metric("klamm_log_corrupt_reads_total", &[])?, 0.0);
+    assert_eq!(
+        broker.metric("klamm_log_corrupt_reads_total", &[])? as i64,
+        0
+    );
     for (offset, error) in [(7, 0), (8, CORRUPT_MESSAGE), (9, CORRUPT_MESSAGE), (10, 0)] {
         let answer = wire.fetch(&ask::fetch(&topic, offset))?;
         assert_eq!(answer.error_code, error, "offset {offset}");
     }
-    assert_eq!(broker.metric("klamm_log_corrupt_reads_total", &[])?, 2.0);
+    assert_eq!(
+        broker.metric("klamm_log_corrupt_reads_total", &[])? as i64,
+        2
+    );
     // What is appended now comes after what was found on the disk, damaged or not.
     wire.produce(&topic, Batch::of(&["after"]).bytes())?;
 
