@@ -14,7 +14,7 @@ use crate::fetch::Sessions;
 use crate::handlers::TABLE;
 use crate::metadata::{self, ProducerIds, Topics};
 use crate::metrics::Metrics;
-use crate::net::Budget;
+use crate::net::{Budget, Unsent};
 use crate::projector::{self, Projector};
 
 /// The rooms that handlers work with.
@@ -37,6 +37,8 @@ pub struct Broker {
     pub sessions: Sessions,
     /// Bytes of requests in flight.
     pub budget: Budget,
+    /// Bytes of replies that nobody has taken yet.
+    pub unsent: Arc<Unsent>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     stopping: watch::Sender<bool>,
@@ -76,6 +78,7 @@ impl Broker {
             producer_ids,
             sessions: Sessions::new(settings.max_incremental_fetch_session_cache_slots as usize),
             budget: Budget::new(settings.queued_max_request_bytes as usize),
+            unsent: Arc::new(Unsent::new(settings.queued_max_response_bytes as usize)),
             stopping,
             settings,
             logs,

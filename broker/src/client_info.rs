@@ -1,6 +1,7 @@
 //! What is known of the client at the other end of a connection.
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
 
 /// One connection's client, shared by all of its requests.
 #[derive(Debug)]
@@ -9,6 +10,8 @@ pub struct ClientInfo {
     pub peer: SocketAddr,
     /// The address that the client dialled.
     pub local: SocketAddr,
+    /// Bytes of replies that are made and not yet written, see `net::unsent`.
+    pub unsent_bytes: AtomicUsize,
     software: OnceLock<String>,
 }
 
@@ -18,6 +21,7 @@ impl ClientInfo {
         Self {
             peer,
             local,
+            unsent_bytes: AtomicUsize::new(0),
             software: OnceLock::new(),
         }
     }

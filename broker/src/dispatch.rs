@@ -10,9 +10,12 @@ use protocol::messages::ApiKey;
 use crate::broker::Broker;
 use crate::client_info::ClientInfo;
 use crate::handlers;
+use crate::net::{Share, Unwritten};
+
+/// What a request takes that waits, whatever it is about.
+const WAITING_BYTES: usize = 2 << 10;
 
 /// What a handler knows of its request besides the request itself.
-#[derive(Clone)]
 pub struct Context {
     /// The broker's rooms.
     pub broker: Arc<Broker>,
@@ -22,9 +25,18 @@ pub struct Context {
     pub client_id: Arc<str>,
     /// Version of the request and of its response.
     pub version: i16,
+    /// What the request holds of the budget of bytes in flight.
+    pub share: Share,
 }
 
 impl Context {
+    /// Before a request waits: it keeps `bytes`, and its frame is gone. False if it would keep more
+    /// than its frame had, and so much is not left: then it should not wait.
+    pub fn keep(&mut self, bytes: usize) -> bool {
+        let bytes = WAITING_BYTES + bytes;
+        self.broker.budget.resize(&mut self.share, bytes)
+    }
+
     /// Counts an error that goes out to the client and gives its code.
     pub fn error(&self, error: ErrorCode) -> i16 {
         let code = error.code();
@@ -49,8 +61,8 @@ pub enum Reply<R> {
 /// What goes back to the connection.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The pieces of one frame.
-    Frame(Vec<Bytes>),
+    /// One frame.
+    Frame(Unwritten),
     /// Nothing.
     Silent,
     /// The end of the connection.
@@ -78,11 +90,12 @@ pub enum DispatchError {
     },
 }
 
-/// Starts the request in `frame` (without its size prefix).
+/// Starts the request in `frame` (without its size prefix), which holds `share` of the budget.
 pub fn dispatch(
     broker: &Arc<Broker>,
     client: &Arc<ClientInfo>,
     mut frame: Bytes,
+    share: Share,
 ) -> Result<Running, DispatchError> {
     let head = frame::head(&frame)?;
     let unsupported = DispatchError::Unsupported {
@@ -112,6 +125,7 @@ pub fn dispatch(
         client: Arc::clone(client),
         client_id: client_id.into(),
         version,
+        share,
     };
     let body = body_version.map(|_| frame);
     Ok((row.call)(context, row.index, head.correlation_id, body))

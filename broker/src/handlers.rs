@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::Request;
 use protocol::error::ErrorCode;
-use protocol::frame;
+use protocol::frame::{self, FrameError};
 use protocol::messages::ApiKey;
 
 use crate::dispatch::{Context, DispatchError, Outcome, Reply};
@@ -192,19 +192,23 @@ fn call<A: Api>(
         let version = context.version;
         let broker = Arc::clone(&context.broker);
         let timer = broker.metrics.request(index);
+        let client = Arc::clone(&context.client);
         let encode = |response: &<A::Request as Request>::Response, shared: Vec<Bytes>| {
-            frame::encode_response(key, version, correlation_id, response, shared)
+            let mapped = shared.iter().map(Bytes::len).sum();
+            let pieces = frame::encode_response(key, version, correlation_id, response, shared)?;
+            let reply = broker.unsent.count(&client, pieces, mapped);
+            Ok::<_, FrameError>(Outcome::Frame(reply))
         };
         let Some(body) = body else {
             return match A::handle_unknown_version(&context) {
-                Some(response) => Ok(Outcome::Frame(encode(&response, Vec::new())?)),
+                Some(response) => Ok(encode(&response, Vec::new())?),
                 None => Ok(Outcome::Disconnect),
             };
         };
         let request = frame::decode::<A::Request>(key, version, body)?;
         let outcome = match A::handle(context, request).await {
-            Reply::Ready(response) => Outcome::Frame(encode(&response, Vec::new())?),
-            Reply::Records(response, shared) => Outcome::Frame(encode(&response, shared)?),
+            Reply::Ready(response) => encode(&response, Vec::new())?,
+            Reply::Records(response, shared) => encode(&response, shared)?,
             Reply::Silent => Outcome::Silent,
             Reply::Disconnect => Outcome::Disconnect,
         };

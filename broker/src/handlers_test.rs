@@ -29,6 +29,7 @@ use super::produce::Produce;
 use crate::broker::Broker;
 use crate::client_info::ClientInfo;
 use crate::dispatch::{Context, Reply};
+use crate::net::Share;
 use crate::partition::Partition;
 
 const DENIED: i16 = 29;
@@ -61,6 +62,7 @@ fn context(broker: &Arc<Broker>, version: i16) -> Context {
         client: Arc::new(ClientInfo::new(here, here)),
         client_id: "test".into(),
         version,
+        share: Share::default(),
     }
 }
 

@@ -2,8 +2,11 @@
 
 mod budget;
 mod connection;
+mod incoming;
 mod listener;
 mod outgoing;
+mod unsent;
 
-pub use budget::Budget;
+pub use budget::{Budget, Share};
 pub use listener::serve;
+pub use unsent::{Unsent, Unwritten};

@@ -121,6 +121,10 @@ settings! {
     /// from any socket until some are answered.
     queued_max_request_bytes: i64 =
         "queued.max.request.bytes", "536870912", AtLeast(1_048_576), fixed;
+    /// Bytes of replies, records not counted, that may wait for their clients at once; when they are
+    /// used up, no further request is started, and clients that take nothing are cut off.
+    queued_max_response_bytes: i64 =
+        "queued.max.response.bytes", "134217728", AtLeast(65536), fixed;
     /// Requests of one connection that may be unanswered at once; when there are as many, the
     /// connection is not read until one is answered.
     max_requests_in_flight: i32 = "max.requests.in.flight", "256", Between(1, 65536), fixed;

@@ -17,6 +17,7 @@ mod many;
 mod memory;
 mod mutated;
 mod order;
+mod parked;
 #[path = "../../protocol/tests/shape/random.rs"]
 mod random;
 mod slow;

@@ -16,17 +16,24 @@ pub struct Patience {
     pub min_bytes: usize,
 }
 
-/// Reads until there are `min_bytes`, an error, or the time is up; then gives the last look.
+/// Reads until there are `min_bytes`, an error, or the time is up; then gives the last look. It is
+/// asked once whether it `may_wait`.
 pub async fn wait_for(
     asked: &Arc<Asked>,
     limits: Limits,
     patience: Patience,
+    may_wait: impl FnOnce() -> bool,
     mut stopping: watch::Receiver<bool>,
 ) -> Plan {
-    let plan = look(asked, limits).await;
+    let mut plan = look(asked, limits).await;
     if plan.urgent || plan.bytes >= patience.min_bytes || patience.max_wait.is_zero() {
         return plan;
     }
+    if !may_wait() {
+        plan.could_not_wait = true;
+        return plan;
+    }
+    drop(plan);
     let deadline = Instant::now() + patience.max_wait;
     let wake = Arc::new(Notify::new());
     loop {

@@ -77,6 +77,8 @@ pub struct Plan {
     pub urgent: bool,
     /// Some records are not in the page cache: touching them may block.
     pub cold: bool,
+    /// There should have been more, and there was no room to wait for it.
+    pub could_not_wait: bool,
 }
 
 /// Limits of one fetch.

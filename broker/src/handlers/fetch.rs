@@ -22,6 +22,11 @@ use crate::fetch::{Answer, Asked, Found, Limits, Patience, Plan, SessionStep, Wa
 /// See the module.
 pub struct Fetch;
 
+/// What each partition takes while its fetch waits: what is asked, the partition that was found, the
+/// place among those who wait for it.
+const WAITING_BYTES: usize = 192;
+/// How long a client is told to wait that cannot wait here.
+const LONGEST_THROTTLE: Duration = Duration::from_secs(1);
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
 /// First version whose clients know zstd (KIP-110).
@@ -34,7 +39,7 @@ impl Api for Fetch {
     type Request = FetchRequest;
     const VERSIONS: RangeInclusive<i16> = 4..=18;
 
-    async fn handle(context: Context, request: FetchRequest) -> Reply<FetchResponse> {
+    async fn handle(mut context: Context, request: FetchRequest) -> Reply<FetchResponse> {
         let replica = request.replica_id.0.max(request.replica_state.replica_id.0);
         if replica >= 0 {
             // There are no followers, and a client must not pass for one (CVE-2018-1288).
@@ -64,12 +69,26 @@ impl Api for Fetch {
             wanted: std::mem::take(&mut step.wanted),
         });
         let stopping = context.broker.stopping();
-        let mut plan = wait_for(&asked, limits, patience, stopping).await;
+        let held = asked.wanted.len() * WAITING_BYTES;
+        let may_wait = || context.keep(held);
+        let mut plan = wait_for(&asked, limits, patience, may_wait, stopping).await;
+        // There was no room to wait in: its client does it.
+        let throttle = if plan.could_not_wait {
+            patience.max_wait.min(LONGEST_THROTTLE)
+        } else {
+            Duration::ZERO
+        };
         if plan.cold {
             plan = warm(plan).await;
         }
         count(&asked.found, &plan);
-        respond(&context, &step, &asked.wanted, plan, read_committed)
+        match respond(&context, &step, &asked.wanted, plan, read_committed) {
+            Reply::Records(response, shared) => {
+                let throttle_ms = throttle.as_millis() as i32;
+                Reply::Records(response.with_throttle_time_ms(throttle_ms), shared)
+            }
+            refused => refused,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ impl Api for JoinGroup {
     type Request = JoinGroupRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=9;
 
-    async fn handle(context: Context, request: JoinGroupRequest) -> Reply<JoinGroupResponse> {
+    async fn handle(mut context: Context, request: JoinGroupRequest) -> Reply<JoinGroupResponse> {
         let refuse = |error| Refused {
             error,
             member_id: Arc::from(&*request.member_id),
@@ -38,6 +38,8 @@ impl Api for JoinGroup {
             let join = join(&context, &request);
             let group = request.group_id.to_string();
             drop(request);
+            // What it said is in the group now, which counts it.
+            context.keep(0);
             context.broker.groups.join(&group, join).await
         };
         Reply::Ready(match joined {

@@ -10,12 +10,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use config::FlushPolicy;
+use protocol::StrBytes;
 use protocol::error::{self, ErrorCode};
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
-use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
+use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TopicName};
 use protocol::record::{BatchHeader, Compression, RecordError};
 use storage::{AppendError, Appended, Origin};
 
@@ -32,6 +33,8 @@ pub struct Produce;
 const ZSTD: i16 = 7;
 /// Records of a batch that are named as wrong: a batch of millions can be wrong in all of them.
 const RECORD_ERRORS: usize = 1_000;
+/// What a batch takes while it waits for the disk: its place, and its answer.
+const WAITING_BYTES: usize = 320;
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
 /// First version whose clients know TRANSACTION_ABORTABLE.
@@ -45,7 +48,7 @@ impl Api for Produce {
     const VERSIONS: RangeInclusive<i16> = 3..=13;
     const ADVERTISED: RangeInclusive<i16> = 0..=13;
 
-    async fn handle(context: Context, request: ProduceRequest) -> Reply<ProduceResponse> {
+    async fn handle(mut context: Context, request: ProduceRequest) -> Reply<ProduceResponse> {
         let mut appends = Vec::new();
         let mut responses = Vec::with_capacity(request.topic_data.len());
         for topic_data in &request.topic_data {
@@ -63,7 +66,10 @@ impl Api for Produce {
             }
             responses.push(
                 TopicProduceResponse::default()
-                    .with_name(topic_data.name.clone())
+                    // A copy: a part of the frame would keep all of it.
+                    .with_name(TopicName(StrBytes::from_string(
+                        topic_data.name.to_string(),
+                    )))
                     .with_topic_id(topic_data.topic_id)
                     .with_partition_responses(answers),
             );
@@ -82,6 +88,7 @@ impl Api for Produce {
                 Reply::Silent
             };
         }
+        context.keep(appends.len() * WAITING_BYTES);
         let all_durable = acks == -1 && context.broker.settings.flush == FlushPolicy::Commit;
         for (accepted, (topic, place)) in appends {
             if (all_durable || accepted.appended.flush_forced)

@@ -22,7 +22,7 @@ impl Api for SyncGroup {
     type Request = SyncGroupRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
 
-    async fn handle(context: Context, request: SyncGroupRequest) -> Reply<SyncGroupResponse> {
+    async fn handle(mut context: Context, request: SyncGroupRequest) -> Reply<SyncGroupResponse> {
         let synced = if request.group_id.is_empty() {
             Err(ErrorCode::InvalidGroupId)
         } else if context.version >= NAMED && !names_protocol(&request) {
@@ -31,6 +31,7 @@ impl Api for SyncGroup {
             let sync = sync(&request);
             let group = request.group_id.to_string();
             drop(request);
+            context.keep(0);
             context.broker.groups.sync(&group, sync).await
         };
         let text = |text: &str| StrBytes::from_string(text.to_owned());

@@ -30,6 +30,15 @@ impl Share {
         }
     }
 
+    /// Takes out as much as covers `bytes`, or all there is.
+    pub fn split(&mut self, bytes: usize) -> Share {
+        let units = bytes.div_ceil(UNIT).max(1);
+        match &mut self.0 {
+            Some(held) if held.num_permits() > units => Share(held.split(units)),
+            _ => std::mem::take(self),
+        }
+    }
+
     fn units(&self) -> u32 {
         let units = self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         u32::try_from(units).unwrap_or(u32::MAX)
@@ -63,6 +72,17 @@ impl Budget {
         // The semaphore is never closed, so there is no error to tell of.
         let more = async move { Share(units.acquire_many_owned(missing).await.ok()) };
         Some(Box::pin(more))
+    }
+
+    /// Makes `share` cover `bytes` and no more. False if so much is not left now; then it stays as it
+    /// is.
+    pub fn resize(&self, share: &mut Share, bytes: usize) -> bool {
+        // Waiting for what is lacking is given up at once.
+        let covered = self.raise(share, bytes).is_none();
+        if covered {
+            *share = share.split(bytes);
+        }
+        covered
     }
 
     /// Bytes that are taken, in whole units.
@@ -103,5 +123,19 @@ mod tests {
         }
         drop(share);
         assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[test]
+    fn a_share_is_made_to_fit() {
+        let budget = Budget::new(10 * UNIT);
+        let (mut one, mut other) = (Share::default(), Share::default());
+        assert!(budget.resize(&mut one, 8 * UNIT));
+        assert!(budget.resize(&mut one, 4 * UNIT));
+        assert_eq!(budget.used_bytes(), 4 * UNIT);
+        assert!(budget.resize(&mut other, 6 * UNIT));
+        assert!(!budget.resize(&mut one, 5 * UNIT));
+        assert_eq!(budget.used_bytes(), 10 * UNIT);
+        drop(other.split(2 * UNIT));
+        assert_eq!(budget.used_bytes(), 8 * UNIT);
     }
 }

@@ -7,38 +7,36 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, Stream};
-use protocol::messages::ApiKey;
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::budget::{More, Share};
+use super::incoming::{BadSize, Incoming, ReadError, Taken};
 use super::outgoing::Outgoing;
 use crate::broker::Broker;
 use crate::client_info::ClientInfo;
 use crate::dispatch::{DispatchError, Outcome, Running, dispatch};
 use crate::metrics::OpenConnection;
 
-/// First read of a busy phase: most requests are smaller, and ten thousand connections may have one.
-const FIRST_READ: usize = 1 << 10;
-/// Reads that fill their buffer double the next one up to this.
-const LARGEST_READ: usize = 64 << 10;
-/// The buffer grows by at most this much ahead of what has come in.
-const READ_AHEAD: usize = 1 << 20;
 /// No more frames are started while this many bytes of replies wait for the socket.
 const UNSENT_BYTES: usize = 4 << 20;
-/// How long a connection without work keeps its buffer before it becomes idle.
+/// No more frames are started while replies take this much of the broker's own memory.
+const OWN_UNSENT_BYTES: usize = 1 << 20;
+/// While all connections together hold too many replies, one that holds some and gets rid of none
+/// for so long ends: others are kept from asking.
+const STALLED: Duration = Duration::from_secs(5);
+/// How long a connection without work stays busy before it becomes idle.
 const LINGER: Duration = Duration::from_millis(250);
 /// Long enough to stand for no limit, short enough for a timer.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Buffers up to this are not counted against the budget before their frame is whole.
-const UNCOUNTED: usize = 16 << 10;
 /// How long half a frame waits for its share of the budget. Whoever is given up gives back what he
 /// holds, so that halves of frames do not wait for each other for ever.
 const BUDGET_PATIENCE: Duration = Duration::from_secs(30);
@@ -50,10 +48,21 @@ enum Ended {
     Io(#[from] io::Error),
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
-    #[error("a frame of {size} bytes, API key {key} allows 8 to {limit}")]
-    FrameSize { key: i16, size: i32, limit: usize },
+    #[error(transparent)]
+    FrameSize(#[from] BadSize),
     #[error("a request that expects no response failed")]
     Silent,
+    #[error("{bytes} bytes of replies were not taken while no others could be made")]
+    Stalled { bytes: usize },
+}
+
+impl From<ReadError> for Ended {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Io(error),
+            ReadError::BadSize(error) => Self::FrameSize(error),
+        }
+    }
 }
 
 /// What a busy phase ended with.
@@ -104,17 +113,15 @@ struct Busy<'a> {
     stream: &'a TcpStream,
     broker: &'a Arc<Broker>,
     client: &'a Arc<ClientInfo>,
-    incoming: BytesMut,
+    incoming: Incoming,
     running: FuturesOrdered<Running>,
     outgoing: Outgoing,
-    end_of_input: bool,
-    read_size: usize,
-    /// Covers the frame at the head of `incoming`.
-    share: Share,
-    /// What `share` lacks; nothing is read or started before it is there.
-    lacking: Option<More>,
+    /// What `incoming` lacks, and when it is given up; nothing is read or started before it is there.
+    lacking: Option<(More, Instant)>,
     /// When the frame at the head of `incoming` has to be whole.
     frame_due: Option<Instant>,
+    /// Since when replies wait and none of their bytes went out.
+    unmoved: Option<Instant>,
 }
 
 impl<'a> Busy<'a> {
@@ -123,14 +130,12 @@ impl<'a> Busy<'a> {
             stream,
             broker,
             client,
-            incoming: BytesMut::new(),
+            incoming: Incoming::new(),
             running: FuturesOrdered::new(),
             outgoing: Outgoing::default(),
-            end_of_input: false,
-            read_size: FIRST_READ,
-            share: Share::default(),
             lacking: None,
             frame_due: None,
+            unmoved: None,
         }
     }
 
@@ -143,70 +148,102 @@ impl<'a> Busy<'a> {
         loop {
             self.start_frames().await?;
             self.collect_replies().await?;
-            self.outgoing.write_to(self.stream)?;
-            if self.lacking.is_none() && self.has_room() && self.whole_frame()?.is_some() {
+            let moved = self.outgoing.write_to(self.stream)?;
+            self.check_progress(moved)?;
+            if self.can_start()? {
                 // It came long ago, and replies have only now made room for it.
                 continue;
             }
             let stop = *stopping.borrow();
-            let unanswered = !self.running.is_empty() || self.outgoing.bytes() > 0;
-            if self.end_of_input && self.outgoing.bytes() == 0 {
+            if self.incoming.ended && self.outgoing.bytes() == 0 {
                 // Nobody is there to answer: what still runs is dropped.
                 return Ok(Quiet::Closed);
             }
+            let unanswered = !self.running.is_empty() || self.outgoing.bytes() > 0;
             if !unanswered && stop {
                 return Ok(Quiet::Closed);
             }
+            self.incoming.shrink();
             let quiet = !unanswered && self.incoming.is_empty();
-            if quiet {
-                self.incoming = BytesMut::new();
-                self.share = Share::default();
-            }
             let until = self.give_up_at(quiet, idle_limit);
             let interest = self.interest(stop);
+            // What nobody reads says nothing of its end; its end alone can be watched for.
+            let takes_more = interest.is_some_and(Interest::is_readable);
+            let watches = !takes_more && !self.incoming.ended && !self.running.is_empty();
+            let is_full = self.broker.unsent.is_full();
             tokio::select! {
                 biased;
                 reply = next(&mut self.running), if !self.running.is_empty() => self.take(reply)?,
                 ready = ready(self.stream, interest) => {
-                    if ready?.is_readable() && interest.is_some_and(Interest::is_readable) {
+                    if ready?.is_readable() && takes_more {
                         self.read()?;
                     }
                 }
+                gone = self.stream.ready(Interest::PRIORITY), if watches => {
+                    gone?;
+                    self.incoming.ended = true;
+                }
                 more = granted(&mut self.lacking) => {
                     self.lacking = None;
-                    self.share.add(more);
+                    self.incoming.add(more);
                 }
+                () = self.broker.unsent.room(), if is_full => {}
                 _ = stopping.wait_for(|stop| *stop), if !stop => {}
-                () = tokio::time::sleep_until(until), if self.running.is_empty() => {
-                    return Ok(if quiet { Quiet::Idle } else { Quiet::Closed });
+                () = tokio::time::sleep_until(until.at) => match until.then {
+                    Then::Idle => return Ok(Quiet::Idle),
+                    Then::Close => return Ok(Quiet::Closed),
+                    Then::Look => {}
                 }
             }
         }
     }
 
-    /// When to stop waiting for something to happen.
-    fn give_up_at(&mut self, quiet: bool, idle_limit: Duration) -> Instant {
+    /// When to stop waiting for something to happen, and what is then.
+    fn give_up_at(&mut self, quiet: bool, idle_limit: Duration) -> Until {
         let now = Instant::now();
         if self.incoming.is_empty() {
             self.frame_due = None;
         }
         if quiet {
-            return now + LINGER;
+            return Until::new(now + LINGER, Then::Idle);
         }
-        let mut until = now + idle_limit;
-        if !self.incoming.is_empty() && self.has_room() {
-            // Byte by byte is too slow, however regular.
-            until = *self.frame_due.get_or_insert(until);
+        let mut until = Until::new(now + NEVER, Then::Look);
+        if self.running.is_empty() || self.incoming.ended {
+            until = Until::new(now + idle_limit, Then::Close);
+            if !self.incoming.is_empty() && self.has_room() {
+                // Byte by byte is too slow, however regular.
+                until.at = *self.frame_due.get_or_insert(until.at);
+            }
         }
-        if self.lacking.is_some() {
-            until = until.min(now + BUDGET_PATIENCE);
+        if let Some((_, due)) = &self.lacking {
+            until = until.or(*due, Then::Close);
+        }
+        if let Some(since) = self.unmoved {
+            // Past that, others may yet fill up what there is.
+            let at = (since + STALLED).max(now + STALLED / 4);
+            until = until.or(at, Then::Look);
         }
         until
     }
 
+    /// Notes whether replies move, and ends a connection whose replies keep others from asking.
+    fn check_progress(&mut self, moved: bool) -> Result<(), Ended> {
+        let bytes = self.client.unsent_bytes.load(Ordering::Relaxed);
+        if bytes == 0 {
+            self.unmoved = None;
+        } else if moved || self.unmoved.is_none() {
+            self.unmoved = Some(Instant::now());
+        }
+        let stalled = self.unmoved.is_some_and(|since| since.elapsed() >= STALLED);
+        if stalled && self.broker.unsent.is_full() {
+            return Err(Ended::Stalled { bytes });
+        }
+        Ok(())
+    }
+
     /// What the socket should be watched for; `None` if only replies can bring progress.
     fn interest(&self, stop: bool) -> Option<Interest> {
-        let may_read = !stop && !self.end_of_input && self.has_room() && self.lacking.is_none();
+        let may_read = !stop && !self.incoming.ended && self.has_room() && self.lacking.is_none();
         match (may_read, self.outgoing.bytes() > 0) {
             (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
             (true, false) => Some(Interest::READABLE),
@@ -218,88 +255,42 @@ impl<'a> Busy<'a> {
     fn has_room(&self) -> bool {
         self.running.len() < self.broker.settings.max_requests_in_flight as usize
             && self.outgoing.bytes() < UNSENT_BYTES
+            && self.client.unsent_bytes.load(Ordering::Relaxed) < OWN_UNSENT_BYTES
+            && !self.broker.unsent.is_full()
+    }
+
+    fn can_start(&self) -> Result<bool, Ended> {
+        let free = self.lacking.is_none() && self.has_room();
+        let settings = &self.broker.settings;
+        Ok(free && self.incoming.whole_frame(settings)?.is_some())
     }
 
     /// Reads what the socket has, once.
     fn read(&mut self) -> Result<(), Ended> {
-        let missing = self
-            .frame_size()?
-            .map(|size| size.saturating_sub(self.incoming.len()));
-        let wanted = missing.unwrap_or(0).min(READ_AHEAD).max(self.read_size);
-        let grown = self.incoming.len() + wanted;
-        if grown > UNCOUNTED && !self.covers(grown) {
-            return Ok(());
-        }
-        self.incoming.reserve(wanted);
-        match self.stream.try_read_buf(&mut self.incoming) {
-            Ok(0) => self.end_of_input = true,
-            Ok(_) if self.incoming.len() == self.incoming.capacity() => {
-                self.read_size = (self.read_size * 2).min(LARGEST_READ);
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
-        }
+        let broker = self.broker;
+        let lacking = self
+            .incoming
+            .read(self.stream, &broker.budget, &broker.settings)?;
+        self.lack(lacking);
         Ok(())
     }
 
-    /// Bytes of the frame at the head of the buffer, size prefix included, once that is known and
-    /// allowed.
-    fn frame_size(&self) -> Result<Option<usize>, Ended> {
-        let Some((size, rest)) = self.incoming.split_first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let size = i32::from_be_bytes(*size);
-        let Some((key, _)) = rest.split_first_chunk::<2>() else {
-            // Even the shortest header has eight bytes.
-            return if size < 8 {
-                Err(Ended::FrameSize {
-                    key: -1,
-                    size,
-                    limit: 0,
-                })
-            } else {
-                Ok(None)
-            };
-        };
-        let key = i16::from_be_bytes(*key);
-        let limit = if key == ApiKey::Produce as i16 {
-            self.broker.settings.socket_request_max_bytes as usize
-        } else {
-            self.broker.settings.request_max_bytes as usize
-        };
-        match usize::try_from(size) {
-            Ok(size) if (8..=limit).contains(&size) => Ok(Some(size + 4)),
-            _ => Err(Ended::FrameSize { key, size, limit }),
-        }
-    }
-
-    /// Bytes of the frame at the head of the buffer, if all of them are there.
-    fn whole_frame(&self) -> Result<Option<usize>, Ended> {
-        let size = self.frame_size()?;
-        Ok(size.filter(|size| self.incoming.len() >= *size))
-    }
-
-    /// Whether the share covers so many bytes; if it does not, it will when `lacking` has come.
-    fn covers(&mut self, bytes: usize) -> bool {
-        self.lacking = self.broker.budget.raise(&mut self.share, bytes);
-        self.lacking.is_none()
+    fn lack(&mut self, lacking: Option<More>) {
+        self.lacking = lacking.map(|more| (more, Instant::now() + BUDGET_PATIENCE));
     }
 
     /// Starts every whole frame in the buffer, as far as there is room.
     async fn start_frames(&mut self) -> Result<(), Ended> {
+        let broker = self.broker;
         while self.lacking.is_none() && self.has_room() {
-            let Some(size) = self.whole_frame()? else {
-                return Ok(());
-            };
-            if !self.covers(size) {
-                return Ok(());
+            match self.incoming.take(&broker.budget, &broker.settings)? {
+                Taken::Frame(frame, share) => {
+                    self.frame_due = None;
+                    self.start(frame, share).await?;
+                }
+                Taken::Nothing => return Ok(()),
+                Taken::Lacking(more) => self.lack(Some(more)),
             }
-            let mut frame = self.incoming.split_to(size).freeze();
-            frame.advance(4);
-            self.frame_due = None;
-            let share = std::mem::take(&mut self.share);
-            self.start(frame, share).await?;
         }
         Ok(())
     }
@@ -307,28 +298,21 @@ impl<'a> Busy<'a> {
     /// Starts one request. It is polled once right here, so that requests take effect in the order
     /// in which they came, and a reply that is ready costs no place in the queue.
     async fn start(&mut self, frame: Bytes, share: Share) -> Result<(), Ended> {
-        let mut running = dispatch(self.broker, self.client, frame)?;
+        let mut running = dispatch(self.broker, self.client, frame, share)?;
         let first = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
             Poll::Pending => Poll::Ready(None),
         })
         .await;
         match first {
-            Some(outcome) if self.running.is_empty() => self.take(Some(outcome)),
+            Some(outcome) if self.running.is_empty() => return self.take(Some(outcome)),
             Some(outcome) => {
-                self.running
-                    .push_back(Box::pin(std::future::ready(outcome)));
-                Ok(())
+                let ready = Box::pin(std::future::ready(outcome));
+                self.running.push_back(ready);
             }
-            None => {
-                self.running.push_back(Box::pin(async move {
-                    let outcome = running.await;
-                    drop(share);
-                    outcome
-                }));
-                Ok(())
-            }
+            None => self.running.push_back(running),
         }
+        Ok(())
     }
 
     /// Takes over the replies that are ready, in order, without waiting.
@@ -352,11 +336,39 @@ impl<'a> Busy<'a> {
 
     fn take(&mut self, reply: Option<Result<Outcome, DispatchError>>) -> Result<(), Ended> {
         match reply.transpose()? {
-            Some(Outcome::Frame(pieces)) => self.outgoing.push(pieces),
+            Some(Outcome::Frame(reply)) => self.outgoing.push(reply),
             Some(Outcome::Disconnect) => return Err(Ended::Silent),
             Some(Outcome::Silent) | None => {}
         }
         Ok(())
+    }
+}
+
+/// How long to wait for something to happen.
+struct Until {
+    at: Instant,
+    then: Then,
+}
+
+/// What to do when nothing did.
+enum Then {
+    Idle,
+    Close,
+    Look,
+}
+
+impl Until {
+    fn new(at: Instant, then: Then) -> Self {
+        Self { at, then }
+    }
+
+    /// This, or what comes before.
+    fn or(self, at: Instant, then: Then) -> Self {
+        if at < self.at {
+            Self { at, then }
+        } else {
+            self
+        }
     }
 }
 
@@ -373,9 +385,9 @@ async fn ready(stream: &TcpStream, interest: Option<Interest>) -> io::Result<Rea
 }
 
 /// Waits for a share of the budget, if one is lacking.
-async fn granted(lacking: &mut Option<More>) -> Share {
+async fn granted(lacking: &mut Option<(More, Instant)>) -> Share {
     match lacking {
-        Some(more) => more.await,
+        Some((more, _)) => more.await,
         None => std::future::pending().await,
     }
 }

@@ -5,6 +5,8 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes};
 use tokio::net::TcpStream;
 
+use super::unsent::{Counted, Unwritten};
+
 /// Pieces that one system call takes at most.
 const PIECES_PER_WRITE: usize = 64;
 
@@ -12,18 +14,22 @@ const PIECES_PER_WRITE: usize = 64;
 /// here goes out, or the connection ends.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    pieces: VecDeque<Bytes>,
+    /// The last piece of each reply goes with what counts the reply.
+    pieces: VecDeque<(Bytes, Option<Counted>)>,
     bytes: usize,
 }
 
 impl Outgoing {
     /// Adds the pieces of one reply.
-    pub fn push(&mut self, pieces: Vec<Bytes>) {
-        for piece in pieces {
+    pub fn push(&mut self, reply: Unwritten) {
+        for piece in reply.pieces {
             if !piece.is_empty() {
                 self.bytes += piece.len();
-                self.pieces.push_back(piece);
+                self.pieces.push_back((piece, None));
             }
+        }
+        if let Some((_, counted)) = self.pieces.back_mut() {
+            *counted = Some(reply.counted);
         }
     }
 
@@ -32,29 +38,30 @@ impl Outgoing {
         self.bytes
     }
 
-    /// Writes as much as the socket takes now.
-    pub fn write_to(&mut self, stream: &TcpStream) -> io::Result<()> {
+    /// Writes as much as the socket takes now; says whether it took anything.
+    pub fn write_to(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        let before = self.bytes;
         while !self.pieces.is_empty() {
             let mut slices = [IoSlice::new(&[]); PIECES_PER_WRITE];
             let mut count = 0;
-            for (slot, piece) in slices.iter_mut().zip(&self.pieces) {
+            for (slot, (piece, _)) in slices.iter_mut().zip(&self.pieces) {
                 *slot = IoSlice::new(piece);
                 count += 1;
             }
             match stream.try_write_vectored(&slices[..count]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(self.bytes < before)
     }
 
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
-        while let Some(front) = self.pieces.front_mut() {
+        while let Some((front, _)) = self.pieces.front_mut() {
             if front.len() > written {
                 front.advance(written);
                 return;

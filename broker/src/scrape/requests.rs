@@ -31,6 +31,11 @@ pub fn write(page: &mut Page, broker: &Broker) {
     )
     .sample(&[], broker.budget.used_bytes());
     page.gauge(
+        "klamm_replies_unsent_bytes",
+        "Bytes of replies that no client has taken yet, records not counted.",
+    )
+    .sample(&[], broker.unsent.bytes());
+    page.gauge(
         "klamm_fetch_sessions",
         "Incremental fetch sessions (KIP-227).",
     )

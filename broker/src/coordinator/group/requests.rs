@@ -72,6 +72,8 @@ impl Groups {
         let begun = self.existing(group, |group, turn| group.sync(turn, &sync, reply));
         let ((), journal) = begun.ok_or(ErrorCode::UnknownMemberId)?;
         self.check_running()?;
+        // The wait does not need it.
+        drop(sync);
         decided(&journal, receiver).await?
     }
 
