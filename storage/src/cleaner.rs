@@ -7,14 +7,15 @@
 //! ```
 //!
 //! Offsets never change, batches keep their base and last offset, and a batch that loses nothing is
-//! copied as it is. Two kinds of batches stay even when all their records go: the last one of each
-//! producer, which holds its sequence, and the last one of each new segment, so that it ends where
+//! copied as it is. Two kinds of batches stay even when all their records go: the last five of each
+//! producer, which it may send again, and the last one of each new segment, so that it ends where
 //! the next one begins. How a new segment takes the place of old ones is told in `cleaner/swap.rs`.
 mod aborted;
 mod cleaned;
 mod dirt;
 mod filter;
 mod groups;
+mod last_batches;
 mod offset_map;
 mod pass;
 mod source;

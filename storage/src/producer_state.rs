@@ -10,7 +10,7 @@ use crate::txn_index::Aborted;
 use crate::{AppendError, ProducerInfo};
 
 /// How many batches of a producer are remembered; clients have no more in flight.
-const REMEMBERED: usize = 5;
+pub(crate) const REMEMBERED: usize = 5;
 
 /// One remembered batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,12 +318,6 @@ impl Producers {
         self.by_id.iter().map(|(id, producer)| (*id, producer))
     }
 
-    /// Offset of the last record of each, if one is known.
-    pub(crate) fn last_offsets(&self) -> HashMap<i64, i64> {
-        self.iter()
-            .filter_map(|(id, producer)| Some((id, producer.last_batch()?.last_offset)))
-            .collect()
-    }
 
     /// What may be told of each, by rising id.
     pub(crate) fn describe(&self) -> Vec<ProducerInfo> {

@@ -1,13 +1,12 @@
 //! What becomes of a batch: kept, dropped, or written again with fewer records. As Apache Kafka's
 //! `LogCleaner.cleanInto` and `MemoryRecords.filterTo`.
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use protocol::record::{
     BatchBuilder, BatchHeader, Record, RecordError, TimestampType, decompress, records,
 };
 
 use super::aborted::Aborted;
+use super::last_batches::LastBatches;
 use super::offset_map::OffsetMap;
 
 /// What becomes of a batch.
@@ -28,9 +27,8 @@ pub(super) struct Filter<'a> {
     pub(super) map: &'a OffsetMap,
     /// Transactions whose records count for nothing.
     pub(super) aborted: &'a Aborted,
-    /// Offset of the last record of each producer that is known: that batch holds the sequence that
-    /// a start reads back, and stays even without records.
-    pub(super) last_offsets: &'a HashMap<i64, i64>,
+    /// They hold what a producer may send again, and stay even without records.
+    pub(super) last_batches: &'a LastBatches,
     /// Wall clock, epoch ms; `None` while it is doubted: then no tombstone goes, and none is told when
     /// to go.
     pub(super) now_ms: Option<i64>,
@@ -66,7 +64,7 @@ impl Filter<'_> {
         }
         let removed = count - kept.len();
         if kept.is_empty() {
-            let fate = match must_stay || self.is_last_of_producer(header) {
+            let fate = match must_stay || self.last_batches.have(header) {
                 true if count == 0 => Fate::Keep,
                 true => Fate::Rewrite(BatchBuilder::rewrite(header).build()),
                 false => Fate::Drop,
@@ -99,11 +97,6 @@ impl Filter<'_> {
         is_latest && (record.value.is_some() || !is_due)
     }
 
-    fn is_last_of_producer(&self, header: &BatchHeader) -> bool {
-        self.last_offsets
-            .get(&header.producer_id)
-            .is_some_and(|&last| last == header.last_offset())
-    }
 }
 
 /// The batch with these records only; offsets and sequences stay as they are.

@@ -18,12 +18,12 @@ fn judge(
     batch: &[u8],
     must_stay: bool,
 ) -> (Fate, usize) {
-    judge_after(map, &HashMap::new(), now_ms, batch, must_stay)
+    judge_after(map, &LastBatches::default(), now_ms, batch, must_stay)
 }
 
 fn judge_after(
     map: &OffsetMap,
-    last_offsets: &HashMap<i64, i64>,
+    last_batches: &LastBatches,
     now_ms: impl Into<Option<i64>>,
     batch: &[u8],
     must_stay: bool,
@@ -31,7 +31,7 @@ fn judge_after(
     let filter = Filter {
         map,
         aborted: &Aborted::default(),
-        last_offsets,
+        last_batches,
         now_ms: now_ms.into(),
         delete_retention_ms: DAY,
         body_limit: 1 << 20,
@@ -171,11 +171,17 @@ fn batches_without_records_stay_for_a_producer_or_a_segment_only() {
     assert_eq!((header.producer_id, header.last_sequence()), (7, 40));
     assert_eq!(judge(&outdated, NOW, &empty, true), (Fate::Keep, 0));
     assert_eq!(judge(&outdated, NOW, &empty, false), (Fate::Drop, 0));
-    let last = HashMap::from([(7, 100)]);
+    let mut last = LastBatches::default();
+    last.note(&header);
     let fate = judge_after(&outdated, &last, NOW, &empty, false);
     assert_eq!(fate, (Fate::Keep, 0));
-    let earlier = HashMap::from([(7, 101)]);
-    let fate = judge_after(&outdated, &earlier, NOW, &empty, false);
+    for later in 101..106 {
+        last.note(&BatchHeader {
+            base_offset: later,
+            ..header
+        });
+    }
+    let fate = judge_after(&outdated, &last, NOW, &empty, false);
     assert_eq!(fate, (Fate::Drop, 0));
 }
 

@@ -8,6 +8,7 @@ use super::aborted::Aborted;
 use super::cleaned::Cleaned;
 use super::filter::{Fate, Filter};
 use super::groups::groups;
+use super::last_batches::LastBatches;
 use super::offset_map::OffsetMap;
 use super::source::Source;
 use super::stats::{Counters, add};
@@ -45,7 +46,7 @@ impl Pass<'_> {
         let filter = Filter {
             map: &map,
             aborted: &aborted,
-            last_offsets: &self.log.last_offsets_of_producers(),
+            last_batches: &self.last_batches(&sources)?,
             now_ms: self.now_ms,
             delete_retention_ms: self.config.delete_retention_ms,
             body_limit: self.body_limit(),
@@ -57,6 +58,17 @@ impl Pass<'_> {
             return Err(CleanError::Aborted);
         }
         Ok(map.end())
+    }
+
+    /// What stays of each producer that is known still.
+    fn last_batches(&self, sources: &[Source]) -> Result<LastBatches, CleanError> {
+        let mut last = LastBatches::default();
+        for source in sources {
+            source.each_header(i64::MIN, |header| last.note(header))?;
+        }
+        let known = self.log.known_producers();
+        last.retain(|id| known.contains(&id));
+        Ok(last)
     }
 
     /// The latest offset of each key of the dirty part.

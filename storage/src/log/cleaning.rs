@@ -1,5 +1,5 @@
 //! What the cleaner does to a log, and what it has to know of it.
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -121,9 +121,10 @@ impl Log {
         !self.cleaning.damaged.swap(true, Ordering::Relaxed)
     }
 
-    /// Offset of the last record of each producer that is known.
-    pub(crate) fn last_offsets_of_producers(&self) -> HashMap<i64, i64> {
-        self.writer.hold().producers.last_offsets()
+    /// Ids of the producers that are known.
+    pub(crate) fn known_producers(&self) -> HashSet<i64> {
+        let writer = self.writer.hold();
+        writer.producers.iter().map(|(id, _)| id).collect()
     }
 
     /// Topic and partition.
