@@ -149,6 +149,7 @@ impl Cleaner {
         time: CleaningTime,
     ) -> Result<(), CleanError> {
         let options = &services.options;
+        vouch_for(services, log, dirt.end)?;
         let mut first_dirty = dirt.first_dirty;
         while first_dirty < dirt.end {
             let began = Instant::now();
@@ -168,6 +169,18 @@ impl Cleaner {
         }
         Ok(())
     }
+}
+
+/// Sees to it that a start takes everything below `end` as it lies there. Above the recovery point that
+/// is on disk it would take the gaps that compaction leaves for damage.
+fn vouch_for(services: &Services, log: &Log, end: i64) -> Result<(), CleanError> {
+    log.checkpoint()?;
+    let vouched = log.recovery_point();
+    services.checkpoint_recovery_points()?;
+    if vouched < end {
+        return Err(CleanError::Aborted);
+    }
+    Ok(())
 }
 
 impl Log {

@@ -318,7 +318,6 @@ impl Producers {
         self.by_id.iter().map(|(id, producer)| (*id, producer))
     }
 
-
     /// What may be told of each, by rising id.
     pub(crate) fn describe(&self) -> Vec<ProducerInfo> {
         let all = self.iter();

@@ -95,8 +95,6 @@ fn make_topics(broker: &Broker) -> Result<Topics> {
         ("cleanup.policy", "compact"),
         ("segment.bytes", "20000"),
         ("min.cleanable.dirty.ratio", "0.01"),
-        // A batch that was not answered yet may be sent again: it has to be known by then.
-        ("min.compaction.lag.ms", "8000"),
         ("delete.retention.ms", "1000"),
     ];
     rd::create_topic(at, &topics.compacted, 1, &configs)?;

@@ -96,7 +96,6 @@ impl Filter<'_> {
                 .is_some_and(|now_ms| header.base_timestamp <= now_ms);
         is_latest && (record.value.is_some() || !is_due)
     }
-
 }
 
 /// The batch with these records only; offsets and sequences stay as they are.

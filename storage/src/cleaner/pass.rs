@@ -144,8 +144,9 @@ impl Pass<'_> {
                 return Err(error);
             }
         };
+        let end_offset = group[group.len() - 1].end_offset.max(filter.map.end());
         let replaced: Vec<_> = group.iter().map(|s| Arc::clone(&s.segment)).collect();
-        if !self.log.swap_in(&replaced, cleaned, filter.map.end())? {
+        if !self.log.swap_in(&replaced, cleaned, end_offset)? {
             let _ = swap::undo(self.log.files(), self.log.dir(), base_offset);
             return Err(CleanError::Aborted);
         }

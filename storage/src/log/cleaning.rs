@@ -144,16 +144,17 @@ impl Log {
     }
 
     /// Puts a cleaned segment in the place of `replaced`, which are neighbours, on disk and in the
-    /// list. False, with nothing done, if the log is not what the pass has read up to `map_end`.
+    /// list. False, with nothing done, if the log is not what the pass has read up to `end_offset`.
     /// Readers that hold an old segment go on with it: it stays mapped.
     pub(crate) fn swap_in(
         &self,
         replaced: &[Arc<Segment>],
         cleaned: Segment,
-        map_end: i64,
+        end_offset: i64,
     ) -> Result<bool, StorageError> {
         let _maintenance = self.maintenance.hold();
-        let cut = self.cleaning.lowest_cut.load(Ordering::Acquire) < map_end;
+        // Cut at its end, a sealed segment is the active one again.
+        let cut = self.cleaning.lowest_cut.load(Ordering::Acquire) <= end_offset;
         if cut || !self.takes_cleaning() || !self.segments.hold_run(replaced) {
             return Ok(false);
         }
