@@ -15,6 +15,15 @@ const METADATA: [u8; 19] = [0, 0, 0, 15, 0, 3, 0, 1, 0, 0, 0, 1, 0, 1, b'b', 0, 
 /// Ticks per second in `/proc/<pid>/stat`.
 const USER_HZ: f64 = 100.0;
 
+/// How a broker is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// In order, with SIGTERM.
+    Term,
+    /// With kill -9.
+    Kill,
+}
+
 /// A running broker.
 #[derive(Debug)]
 pub struct Broker {
@@ -35,11 +44,26 @@ impl Broker {
     }
 
     /// Stops the broker with SIGTERM and starts it again on its data.
-    pub fn restart(mut self, arguments: &[&str]) -> Result<Self, Error> {
+    pub fn restart(self, arguments: &[&str]) -> Result<Self, Error> {
+        self.restart_after(Stop::Term, arguments, || Ok(()))
+    }
+
+    /// Stops the broker this way, and starts it again on its data after `between`.
+    pub fn restart_after(
+        mut self,
+        stop: Stop,
+        arguments: &[&str],
+        between: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<Self, Error> {
         let (mut child, data) = self.child.take().ok_or("somebody else runs this broker")?;
         let pid = child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status()?;
+        let signal = match stop {
+            Stop::Term => "-TERM",
+            Stop::Kill => "-KILL",
+        };
+        Command::new("kill").args([signal, &pid]).status()?;
         child.wait()?;
+        between()?;
         Self::start_in(data, arguments)
     }
 
