@@ -37,13 +37,18 @@ fn main() -> Result<(), Error> {
     let mut lines = vec![format!(
         "{mib} MiB in {PARTITIONS} partitions; start of the process to the first Metadata answer, ms"
     )];
-    for (stop, name) in [
-        (Stop::Term, "after a stop in order"),
-        (Stop::Kill, "after kill -9"),
+    for (stop, writes, name) in [
+        (Stop::Term, false, "after a stop in order"),
+        (Stop::Kill, false, "after kill -9 at rest"),
+        (
+            Stop::Kill,
+            true,
+            "after kill -9 under writes to all partitions",
+        ),
     ] {
         let mut millis = Vec::new();
         for run in 0..RUNS {
-            if stop == Stop::Kill {
+            if writes {
                 load::beside(&broker)?;
             }
             broker =

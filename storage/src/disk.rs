@@ -99,6 +99,11 @@ pub trait DiskFile: Debug + Send + Sync {
     fn write_at(&self, pieces: &[IoSlice<'_>], position: u64) -> io::Result<usize>;
     /// Takes space for the `length` bytes from `position` on, and makes the file that long at least.
     fn allocate(&self, position: u64, length: u64) -> io::Result<()>;
+    /// Where the last bytes from `position` on end that were written: after them, up to the end of
+    /// the file, there are only zeros. A disk that does not know answers with the length.
+    fn written_end(&self, _position: u64) -> io::Result<u64> {
+        self.length()
+    }
     /// Cuts it, or makes it longer by zeros.
     fn set_length(&self, length: u64) -> io::Result<()>;
     /// Makes its bytes and its length durable.

@@ -382,7 +382,7 @@ impl Mapping {
     /// Takes the blocks of a range that was read out of the process's memory. They stay in the page
     /// cache. What was sent to one consumer is seldom sent to another soon, while mapped pages count
     /// as resident: a replay of a large log would look like a leak.
-    fn read_past(&self, range: &Range<usize>) {
+    pub(crate) fn read_past(&self, range: &Range<usize>) {
         let start = range.start / BLOCK * BLOCK;
         let end = range.end / BLOCK * BLOCK;
         if start < end

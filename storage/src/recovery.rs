@@ -198,7 +198,6 @@ impl Opening<'_> {
 
     /// Checks one segment and cuts it after its last good batch.
     fn scan(&mut self, base_offset: i64, recovery_point: i64) -> Result<(), StorageError> {
-        self.names_dirty = true;
         self.scanned.insert(base_offset);
         let path = self.dir.join(file_name(base_offset, "log"));
         let file = self.files.open_for(&path, Access::Write)?;
@@ -219,13 +218,23 @@ impl Opening<'_> {
         self.recovered.scanned_batches += scan.batches;
         self.recovered.end = scan.next_offset;
         let mut end = scan.position;
+        // With batches below the recovery point and none above, file and name are as they were when
+        // that was written, but for zeros, which are cut again at the next start if need be.
+        let mut is_durable = self.known.recovery_point.is_some_and(|p| base_offset < p)
+            && scan.first_verified.is_none();
         if scan.next_offset < recovery_point {
             // Durable once, damaged since: stays where it is and is read as such. The log goes on in
             // a new segment.
             end = bytes.len();
         } else if end < bytes.len() {
-            self.recovered.truncated_bytes += keep_copy(self.files, &path, bytes, end)?;
+            let written = file
+                .written_end(end as u64)
+                .map_err(failed("inspect", &path))?;
+            let written = bytes.len().min(written as usize).max(end);
+            let torn = keep_copy(self.files, &path, &bytes[..written], end)?;
+            self.recovered.truncated_bytes += torn;
             file.set_length(end as u64).map_err(failed("cut", &path))?;
+            is_durable &= torn == 0;
         }
         // What a crash of the process left in the page cache only is promised from now on. If a sync
         // failed before that crash, the system takes those pages for clean: only what is written
@@ -235,7 +244,10 @@ impl Opening<'_> {
         {
             write_again(file.as_ref(), &bytes[from..end], from).map_err(failed("write", &path))?;
         }
-        file.sync_all().map_err(failed("sync", &path))?;
+        if !is_durable {
+            file.sync_all().map_err(failed("sync", &path))?;
+            self.names_dirty = true;
+        }
         drop(mapping);
         let segment = Segment::existing(self.files, self.dir, base_offset)?;
         if end > 0 {
@@ -286,6 +298,11 @@ impl Opening<'_> {
         recovered.snapshot_offset = restored.snapshot_offset;
         let (named, scanned) = (&self.txn_indexes, &self.scanned);
         recovered.aborted = txn_index::open(self.files, self.dir, segments, end, named, scanned)?;
+        for contents in segments.iter().filter_map(|segment| segment.loaded()) {
+            contents
+                .mapping
+                .read_past(&(0..contents.mapping.bytes().len()));
+        }
         if self.names_dirty || restored.removed {
             self.files.sync_dir(self.dir)?;
         }

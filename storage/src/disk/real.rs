@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FallocateFlags};
+use rustix::fs::{AtFlags, FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::{Access, Disk, DiskDir, DiskFile, Entry, FileInfo, Pages};
@@ -132,6 +132,19 @@ impl DiskFile for File {
         }
     }
 
+    fn written_end(&self, position: u64) -> io::Result<u64> {
+        let mut end = position;
+        loop {
+            match rustix::fs::seek(self, SeekFrom::Data(end)) {
+                Ok(data) => end = rustix::fs::seek(self, SeekFrom::Hole(data))?,
+                // None from there on.
+                Err(Errno::NXIO) => return Ok(end),
+                // The file system does not tell.
+                Err(_) => return DiskFile::length(self),
+            }
+        }
+    }
+
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.set_len(length)
     }
@@ -152,5 +165,28 @@ impl DiskFile for File {
 
     fn map(&self, length: usize) -> io::Result<Pages> {
         Pages::map(self, length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_taken_after_the_last_write_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = RealDisk.open(&path, Access::WriteOrCreate).unwrap();
+        file.allocate(0, 1 << 20).unwrap();
+        let write = |at| file.write_at(&[IoSlice::new(b"text")], at).unwrap();
+        write(0);
+        let end = file.written_end(0).unwrap();
+        assert!((4..1 << 20).contains(&end), "{end}");
+        assert_eq!(file.written_end(500_000).unwrap(), 500_000);
+        write(600_000);
+        let end = file.written_end(0).unwrap();
+        assert!((600_004..1 << 20).contains(&end), "{end}");
+        file.sync_all().unwrap();
+        assert_eq!(file.written_end(0).unwrap(), end);
     }
 }
