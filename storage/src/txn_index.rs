@@ -102,25 +102,23 @@ impl AbortedIndex {
         self.entries.retain(|entry| entry.last_offset >= start);
     }
 
-    /// Writes the file of a segment that ends at `end`, without any sync. Tells whether a file was
-    /// written or removed.
+    /// Writes the file of a segment that ends at `end`, without any sync: the recovery point must
+    /// lie below.
     pub(crate) fn write(
         &self,
         files: &Files,
         segment: &Segment,
         end: i64,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<(), StorageError> {
         let path = segment.path("txnindex");
-        let entries = self.ending_within(segment.base_offset(), end);
-        if entries.is_empty() {
-            return files.remove(&path);
+        match self.ending_within(segment.base_offset(), end) {
+            [] => files.remove(&path).map(drop),
+            entries => files.replace_unsynced(&path, &encode(entries)),
         }
-        files.replace_unsynced(&path, &encode(entries))?;
-        Ok(true)
     }
 
     /// Writes the file of a segment that ends at `end`, durably, in the place of the files with the
-    /// base offsets `others`.
+    /// base offsets `others`. One that is there may be believed, so that it is replaced as a whole.
     pub(crate) fn settle(
         &self,
         files: &Files,
@@ -129,9 +127,10 @@ impl AbortedIndex {
         end: i64,
         others: impl IntoIterator<Item = i64>,
     ) -> Result<(), StorageError> {
-        if self.write(files, segment, end)? {
-            segment.sync_txn_index()?;
-            files.sync_dir(dir)?;
+        let path = segment.path("txnindex");
+        match self.ending_within(segment.base_offset(), end) {
+            [] => _ = files.remove(&path)?,
+            entries => files.replace(&path, &encode(entries))?,
         }
         for other in others {
             files.remove(&dir.join(file_name(other, "txnindex")))?;
@@ -173,7 +172,8 @@ fn decode(content: &[u8], base_offset: i64, end: i64) -> Option<Vec<Aborted>> {
         };
         let floor = decoded.last().map_or(base_offset, |e| e.last_offset + 1);
         let good = entry[..2] == VERSION.to_be_bytes()
-            && aborted.first_offset <= aborted.last_offset
+            && aborted.first_offset < aborted.last_offset
+            && aborted.last_stable_offset <= aborted.last_offset + 1
             && aborted.last_offset < end
             && aborted.last_offset >= floor;
         if !good {
