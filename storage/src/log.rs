@@ -148,6 +148,8 @@ pub struct Log {
     start: AtomicI64,
     end: AtomicI64,
     flushed: AtomicI64,
+    /// See `cleaning`.
+    settled: AtomicI64,
     /// Readers see what is below, see `visible`.
     visible: AtomicI64,
     /// See `transactions`. Changes under the writer's lock only.
@@ -194,6 +196,7 @@ impl Log {
             start: AtomicI64::new(recovered.start),
             end: AtomicI64::new(recovered.end),
             flushed: AtomicI64::new(recovered.end),
+            settled: AtomicI64::new(recovered.producers.first_open().unwrap_or(recovered.end)),
             visible: AtomicI64::new(visible::EVERYTHING),
             first_open: AtomicI64::new(
                 recovered

@@ -123,6 +123,8 @@ pub(crate) struct Mapping {
 pub(crate) struct Tail {
     mapping: Arc<Mapping>,
     file: Arc<dyn DiskFile>,
+    /// What a failed append left could not be cut off.
+    torn: bool,
 }
 
 impl Mapping {
@@ -152,6 +154,7 @@ impl Mapping {
         let tail = Tail {
             mapping: Arc::clone(&mapping),
             file,
+            torn: false,
         };
         Ok((mapping, tail))
     }
@@ -292,6 +295,15 @@ impl Mapping {
         Ok(())
     }
 
+    /// Cuts the file to its published length, durably, under a tail that goes on.
+    fn cut_remains(&self, file: &dyn DiskFile) -> io::Result<()> {
+        let _held = self.file.hold();
+        let published = self.published();
+        self.allocated.store(published, Ordering::Release);
+        file.set_length(published as u64)?;
+        file.sync_data()
+    }
+
     /// Whether the file is as long as its batches and all of it durable.
     pub(crate) fn is_sealed(&self) -> bool {
         // Who holds the lock changes the file's length.
@@ -357,6 +369,10 @@ impl Tail {
 
     /// Writes `pieces` one after the other and publishes them. They must be reserved. After an error
     /// nothing is published, and the next append goes to the same place.
+    ///
+    /// Whole batches of an append that failed half-way would come back after a crash, behind the
+    /// append that takes their place if its first batches are as long: they are cut off for good
+    /// first. If that fails too nothing is known of the end of the file, see [`Tail::is_torn`].
     pub(crate) fn append(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
         let start = self.mapping.published.load(Ordering::Relaxed);
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
@@ -364,11 +380,23 @@ impl Tail {
             start + length <= self.mapping.allocated.load(Ordering::Acquire),
             "appended without space reserved"
         );
-        disk::write_all_at(self.file.as_ref(), pieces, start as u64)?;
+        if self.torn {
+            return Err(io::Error::other("an earlier append left its remains"));
+        }
+        let written = disk::write_all_at(self.file.as_ref(), pieces, start as u64);
+        if let Err(error) = written {
+            self.torn = self.mapping.cut_remains(self.file.as_ref()).is_err();
+            return Err(error);
+        }
         self.mapping
             .published
             .store(start + length, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether it takes no more appends: what one that failed has written may be there after a crash.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.torn
     }
 }
 

@@ -108,6 +108,7 @@ impl Log {
             open,
             producers,
             leader_epoch,
+            names,
             ..
         } = writer;
         let open: &mut Open = open.as_mut().expect("make_room opened it");
@@ -117,6 +118,11 @@ impl Log {
         let mut pieces: Vec<_> = batches.iter().flat_map(Placed::pieces).collect();
         let written = open.tail.append(&mut pieces);
         written.map_err(|source| {
+            if open.tail.is_torn() {
+                // The flush poisons the log: observers are not told under the writer's lock.
+                names.lost = true;
+                self.request_flush();
+            }
             self.full_or(StorageError {
                 action: "write",
                 path: active.log_path(),

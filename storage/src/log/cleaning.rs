@@ -44,11 +44,12 @@ impl Log {
     }
 
     /// Nothing at or after it may be cleaned: what the broker says, what readers do not see yet or is
-    /// not decided, and what is not on disk for good.
+    /// not decided, and what is not on disk for good. A marker that a crash may still take back
+    /// decides nothing: its transaction would be open again, and what it wrote or outdated be gone.
     pub(crate) fn cleanable_end(&self) -> i64 {
         let end = self.cleaning.end.load(Ordering::Acquire);
-        end.min(self.last_stable_offset())
-            .min(self.flushed_offset())
+        let settled = self.settled.load(Ordering::Acquire);
+        end.min(self.high_watermark()).min(settled)
     }
 
     /// Sealed segments that end at or before `end`, in order.

@@ -28,6 +28,8 @@ use crate::segment::Segment;
 struct Unflushed {
     /// Log end offset when it was taken.
     end_offset: i64,
+    /// Everything below was decided then.
+    settled: i64,
     names: Names,
     /// The partition folder, if `names` are dirty.
     folder: Option<Box<dyn DiskDir>>,
@@ -65,7 +67,7 @@ impl Log {
             taken => taken?,
         };
         let (end_offset, names) = (unflushed.end_offset, unflushed.names);
-        let is_clean = unflushed.sealed.is_empty() && !names.are_dirty();
+        let is_clean = unflushed.sealed.is_empty() && !names.are_dirty() && !names.lost;
         if end_offset == self.flushed_offset() && is_clean {
             return Ok(());
         }
@@ -77,6 +79,7 @@ impl Log {
             let durable = &mut self.writer.hold().names.durable;
             *durable = names.made.max(*durable);
         }
+        self.settled.store(unflushed.settled, Ordering::Release);
         self.flushed.store(end_offset, Ordering::Release);
         self.tell(|observer| observer.flushed(end_offset));
         Ok(())
@@ -93,8 +96,10 @@ impl Log {
             .transpose()?;
         writer.unflushed_records = 0;
         self.unflushed_since_ms.store(0, Ordering::Relaxed);
+        let end_offset = self.end_offset();
         Ok(Unflushed {
-            end_offset: self.end_offset(),
+            end_offset,
+            settled: self.first_open().min(end_offset),
             folder,
             names,
             sealed: std::mem::take(&mut writer.unflushed),

@@ -75,7 +75,13 @@ impl Log {
     /// through. Returns the segments that are left and the new end.
     fn cut(&self, offset: i64) -> Result<(Vec<Arc<Segment>>, i64), StorageError> {
         let mut kept = self.segments.all();
+        let count = kept.len();
         while let Some(segment) = kept.pop_if(|segment| segment.base_offset() >= offset) {
+            if kept.is_empty() && count > 1 {
+                // Else a crash could take the first segment and leave a later one: a log that begins
+                // with what was cut off.
+                self.files().sync_dir(&self.dir)?;
+            }
             // Not its snapshot: what the producers were at the cut is still true.
             for extension in ["log", "index", "timeindex", "txnindex"] {
                 self.files().remove(&segment.path(extension))?;
@@ -142,6 +148,8 @@ impl Log {
         self.aborted.exclusive().truncate(end_offset);
         let first_open = restored.producers.first_open().unwrap_or(NONE_OPEN);
         self.first_open.store(first_open, Ordering::Release);
+        let settled = first_open.min(end_offset);
+        self.settled.store(settled, Ordering::Release);
         writer.producers = restored.producers;
         writer.snapshot_offset = restored.snapshot_offset;
         writer.active = Arc::clone(kept.last().expect("cut leaves one"));

@@ -38,7 +38,8 @@ pub(super) struct Names {
     pub(super) made: u64,
     /// How many of them are durable.
     pub(super) durable: u64,
-    /// A sync of the folder failed: nothing is known of them any more.
+    /// A sync of the folder failed: nothing is known of them any more. Or the remains of an append
+    /// that failed could not be cut off the end of a file.
     pub(super) lost: bool,
 }
 
