@@ -3,27 +3,32 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-use protocol::record::{BatchHeader, HEADER_LEN, records, verify};
+use protocol::record::BatchBuilder;
 use storage::disk::RealDisk;
-use storage::{Append, Log, Logs, Origin};
+use storage::{Aborted, Append, Log, Logs, OpenError, Origin, ProducerInfo, Recovery};
 
+use crate::found::read_all;
 use crate::history::{NOW, config, options};
 use crate::random::Random;
 use crate::world::{Batch, Key, Partition, Presence, World};
+use crate::{producing, reading};
 
 /// Why a recovered state breaks a promise.
 pub type Broken = String;
 
-fn expect<T: Debug + PartialEq>(what: &str, found: &T, expected: &T) -> Result<(), Broken> {
+pub fn expect<T: Debug + PartialEq>(what: &str, found: &T, expected: &T) -> Result<(), Broken> {
     if found == expected {
         return Ok(());
     }
     Err(format!("{what}: found {found:?}, expected {expected:?}"))
 }
 
-fn told<T, E: Debug>(what: &str, result: Result<T, E>) -> Result<T, Broken> {
+pub fn told<T, E: Debug>(what: &str, result: Result<T, E>) -> Result<T, Broken> {
     result.map_err(|error| format!("{what}: {error:?}"))
 }
+
+/// A log that was found, and what is known of it.
+type FoundLog = (Key, Arc<Log>, Partition);
 
 /// Opens the files in `dir` and checks them against `world`.
 pub fn check(dir: &Path, world: &World, random: &mut Random) -> Result<(), Broken> {
@@ -37,7 +42,7 @@ pub fn check(dir: &Path, world: &World, random: &mut Random) -> Result<(), Broke
     if recovery.clean {
         expect("cut after a clean shutdown", &recovery.truncated_bytes, &0)?;
     }
-    let mut found: Vec<(Key, Arc<Log>)> = Vec::new();
+    let mut found: Vec<FoundLog> = Vec::new();
     for partition in &recovery.partitions {
         let key = (partition.topic.clone(), partition.partition);
         let known = world
@@ -49,35 +54,94 @@ pub fn check(dir: &Path, world: &World, random: &mut Random) -> Result<(), Broke
             Presence::Unsettled => {}
             Presence::Present => expect("topic id", &partition.topic_id, &known.topic_id)?,
         }
-        let checked = check_log(&partition.log, known, random);
-        checked.map_err(|broken| format!("{key:?}: {broken}"))?;
-        found.push((key, Arc::clone(&partition.log)));
+        let known = check_variants(&partition.log, known, random).inspect_err(|_| trace(known));
+        let known = known.map_err(|broken| format!("{key:?}: {broken}"))?;
+        found.push((key, Arc::clone(&partition.log), known));
     }
     for key in world.present() {
-        if !found.iter().any(|(found, _)| *found == key) {
+        if !found.iter().any(|(found, ..)| *found == key) {
             return Err(format!("{key:?} is gone"));
         }
     }
     if random.one_in(4) {
-        go_on(logs, &found, world, random, &open)?;
+        go_on(logs, found, random, &open)?;
     }
     Ok(())
+}
+
+/// Says what is known of a log that breaks a promise.
+fn trace(known: &Partition) {
+    if crate::run::trace() {
+        for batch in known.failed.iter().flatten().chain(&known.batches) {
+            eprintln!(
+                "{}..{} {:?}",
+                batch.base_offset,
+                batch.end(),
+                batch.produced
+            );
+            for record in batch.records.iter() {
+                let size = record.value.as_ref().map(bytes::Bytes::len);
+                let (key, horizon) = (&record.key, record.horizon_ms.map(|h| h - NOW));
+                eprintln!(
+                    "    {key:?}, {size:?} bytes, may go: {} {horizon:?}",
+                    record.may_go
+                );
+            }
+        }
+    }
+}
+
+/// Checks a log; returns which of the things that it may be it is.
+fn check_variants(log: &Log, known: &Partition, random: &mut Random) -> Result<Partition, Broken> {
+    let mut first = None;
+    for variant in known.variants() {
+        match check_log(log, &variant, random) {
+            Ok(()) => return Ok(variant),
+            Err(broken) => _ = first.get_or_insert(broken),
+        }
+    }
+    Err(first.unwrap_or_default())
+}
+
+/// What a restart must not change.
+#[derive(Debug, PartialEq)]
+struct State {
+    key: Key,
+    start: i64,
+    end: i64,
+    last_stable: i64,
+    aborted: Vec<Aborted>,
+    producers: Vec<ProducerInfo>,
+}
+
+impl State {
+    fn of(key: &Key, log: &Log) -> Self {
+        let (start, end) = (log.start_offset(), log.end_offset());
+        Self {
+            key: key.clone(),
+            start,
+            end,
+            last_stable: log.last_stable_offset(),
+            aborted: log.aborted(start, end),
+            producers: log.producers(),
+        }
+    }
 }
 
 /// What recovery left must be fit for more, and a clean restart must change nothing.
 fn go_on(
     logs: Logs,
-    found: &[(Key, Arc<Log>)],
-    world: &World,
+    mut found: Vec<FoundLog>,
     random: &mut Random,
-    open: &dyn Fn() -> Result<(Logs, storage::Recovery), storage::OpenError>,
+    open: &dyn Fn() -> Result<(Logs, Recovery), OpenError>,
 ) -> Result<(), Broken> {
-    let mut ends = Vec::new();
-    for (key, log) in found {
-        let known = &world.partitions[key];
+    let mut states = Vec::new();
+    let cleans = random.one_in(2);
+    for (_, log, known) in &mut found {
         let end = log.end_offset();
-        check_duplicate(log, known, random)?;
-        let mut builder = protocol::record::BatchBuilder::new();
+        known.batches.retain(|batch| batch.end() <= end);
+        producing::check_duplicate(log, known, random)?;
+        let mut builder = BatchBuilder::new();
         builder.push(NOW, Some(b"key"), Some(b"after the crash"));
         let how = Append {
             origin: Origin::Client,
@@ -86,23 +150,30 @@ fn go_on(
         };
         let appended = told("append", log.append(&builder.build(), how))?;
         expect("offset of the next append", &appended.base_offset, &end)?;
-        ends.push((key.clone(), log.start_offset(), end + 1, log.producers()));
+        if cleans && log.config().cleanup.compact {
+            known.let_clean(log.last_stable_offset().min(end), NOW + 5000, 0);
+        }
+    }
+    if cleans {
+        logs.clean(NOW + 5000);
+    }
+    for (key, log, _) in &found {
+        states.push(State::of(key, log));
     }
     told("close", logs.close())?;
     drop(logs);
     let (logs, recovery) = told("open again", open())?;
     expect("clean", &recovery.clean, &true)?;
-    let again = recovery.partitions.iter().map(|p| {
-        let key = (p.topic.clone(), p.partition);
-        let (start, end) = (p.log.start_offset(), p.log.end_offset());
-        (key, start, end, p.log.producers())
-    });
-    expect("after a clean restart", &again.collect(), &ends)?;
-    for partition in &recovery.partitions {
-        let known = &world.partitions[&(partition.topic.clone(), partition.partition)];
-        let end = partition.log.end_offset() - 1;
-        check_records(&partition.log, known, end)?;
+    for ((partition, state), (key, _, known)) in recovery.partitions.iter().zip(&states).zip(&found)
+    {
+        let log = &partition.log;
+        expect("after a clean restart", &State::of(key, log), state)?;
+        let end = log.end_offset() - 1;
+        let batches = read_all(log, end)?;
+        reading::check_records(&batches, known, (state.start, end))?;
+        producing::check_transactions(log, known, &batches, random)?;
     }
+    expect("partitions", &recovery.partitions.len(), &states.len())?;
     drop(logs);
     Ok(())
 }
@@ -131,176 +202,12 @@ fn check_log(log: &Log, known: &Partition, random: &mut Random) -> Result<(), Br
         &true,
     )?;
     expect("flushed", &log.flushed_offset(), &end)?;
-    check_records(log, known, end)?;
-    check_look_ups(log, known, random)?;
+    let found = read_all(log, end)?;
+    reading::check_records(&found, known, (start, end))?;
+    reading::check_look_ups(log, known, &found, random)?;
     if end == 0 || known.batches.iter().any(|b| b.end() == end) {
-        check_producers(log, known)?;
+        producing::check_producers(log, known)?;
+        producing::check_transactions(log, known, &found, random)?;
     }
-    check_epochs(log, known)
-}
-
-fn check_records(log: &Log, known: &Partition, end: i64) -> Result<(), Broken> {
-    let mut next = log.start_offset();
-    let expected = known
-        .batches
-        .iter()
-        .filter(|b| b.end() > next && b.end() <= end);
-    let expected: Vec<&Batch> = expected.collect();
-    let mut expected = expected.into_iter();
-    while next < end {
-        let read = told("read", log.read(next, end, 1 << 20, true))?.records;
-        if read.is_empty() {
-            return Err(format!("nothing at {next} of {end}"));
-        }
-        let mut bytes = &read[..];
-        while !bytes.is_empty() {
-            let header = told("batch", verify(bytes))?;
-            let batch = expected
-                .next()
-                .ok_or(format!("a batch too many at {next}"))?;
-            check_batch(&header, &bytes[..header.size()], batch)?;
-            next = header.last_offset() + 1;
-            bytes = &bytes[header.size()..];
-        }
-    }
-    match expected.next() {
-        Some(batch) => Err(format!("no batch at {}", batch.base_offset)),
-        None => Ok(()),
-    }
-}
-
-fn check_batch(header: &BatchHeader, bytes: &[u8], batch: &Batch) -> Result<(), Broken> {
-    expect("base offset", &header.base_offset, &batch.base_offset)?;
-    expect("leader epoch", &header.leader_epoch, &batch.leader_epoch)?;
-    let mut found = Vec::new();
-    for record in records(header, &bytes[HEADER_LEN..]) {
-        let record = told("record", record)?;
-        let timestamp = header.base_timestamp + record.timestamp_delta;
-        found.push((timestamp, record.value.unwrap_or_default().to_vec()));
-    }
-    expect("records", &found, &batch.records)
-}
-
-fn check_look_ups(log: &Log, known: &Partition, random: &mut Random) -> Result<(), Broken> {
-    let (start, end) = (log.start_offset(), log.end_offset());
-    let mut all = Vec::new();
-    for batch in known.batches.iter().filter(|b| b.end() <= end) {
-        for (i, (timestamp, _)) in batch.records.iter().enumerate() {
-            all.push((batch.base_offset + i as i64, *timestamp));
-        }
-    }
-    all.retain(|(offset, _)| *offset >= start);
-    for _ in 0..all.len().min(4) {
-        let (offset, timestamp) = all[random.below(all.len())];
-        let read = told("read one", log.read(offset, end, 1, true))?.records;
-        let header = told("batch", verify(&read))?;
-        let holds = (header.base_offset..=header.last_offset()).contains(&offset);
-        expect("a read finds its offset", &holds, &true)?;
-        let first = all.iter().find(|(_, t)| *t >= timestamp);
-        let found = told("time", log.offset_for_timestamp(timestamp, end))?;
-        expect(
-            "by time",
-            &found.map(|f| (f.offset, f.timestamp)),
-            &first.copied(),
-        )?;
-    }
-    // A batch tells its largest timestamp also when that record was deleted.
-    if known
-        .batches
-        .iter()
-        .any(|b| b.base_offset < start && b.end() > start)
-    {
-        return Ok(());
-    }
-    let newest = all.iter().map(|(_, timestamp)| *timestamp).max();
-    let found = told("max timestamp", log.max_timestamp())?;
-    expect("newest", &found.map(|f| f.timestamp), &newest)
-}
-
-/// Producers of batches that are there must be known; others may be.
-fn check_producers(log: &Log, known: &Partition) -> Result<(), Broken> {
-    let (start, end) = (log.start_offset(), log.end_offset());
-    let all = known.producers(0, end);
-    let must = known.producers(start, end);
-    let found = log.producers();
-    for producer in &found {
-        let expected = all
-            .get(&producer.producer_id)
-            .ok_or(format!("{producer:?} never produced"))?;
-        // What lay below the log start offset may be forgotten.
-        let is_since = |batch: &Batch| {
-            batch.base_offset <= start
-                && known
-                    .producers(batch.base_offset, end)
-                    .get(&producer.producer_id)
-                    == Some(producer)
-        };
-        if producer != expected && !known.batches.iter().any(is_since) {
-            expect("producer", producer, expected)?;
-        }
-    }
-    for id in must.keys() {
-        if !found.iter().any(|producer| producer.producer_id == *id) {
-            return Err(format!("producer {id} is forgotten"));
-        }
-    }
-    Ok(())
-}
-
-fn check_epochs(log: &Log, known: &Partition) -> Result<(), Broken> {
-    let (start, end) = (log.start_offset(), log.end_offset());
-    for expected in known.epoch_ends(end) {
-        if expected.end_offset > start {
-            let found = log.epoch_end(expected.leader_epoch);
-            expect("end of an epoch", &found, &Some(expected))?;
-        }
-    }
-    Ok(())
-}
-
-/// A producer's last batch, sent again, is known.
-fn check_duplicate(log: &Log, known: &Partition, random: &mut Random) -> Result<(), Broken> {
-    let (start, end) = (log.start_offset(), log.end_offset());
-    let there: Vec<&Batch> = known
-        .batches
-        .iter()
-        .filter(|b| b.base_offset >= start && b.end() <= end)
-        .collect();
-    if there.is_empty() {
-        return Ok(());
-    }
-    let batch = there[random.below(there.len())];
-    let Some(produced) = batch.produced.filter(|p| p.marker.is_none()) else {
-        return Ok(());
-    };
-    let later = |b: &&&Batch| {
-        b.base_offset > batch.base_offset
-            && b.produced
-                .is_some_and(|p| p.id == produced.id && p.marker.is_none())
-    };
-    if there.iter().filter(later).count() >= 5 {
-        return Ok(());
-    }
-    let newer = there
-        .iter()
-        .filter(later)
-        .any(|b| b.produced.unwrap().epoch != produced.epoch);
-    let bumped = there.iter().any(|b| {
-        b.produced
-            .is_some_and(|p| p.id == produced.id && p.epoch != produced.epoch)
-    });
-    if newer || bumped {
-        return Ok(());
-    }
-    let how = Append {
-        origin: Origin::Client,
-        leader_epoch: 1000,
-        now_ms: NOW,
-    };
-    let again = told("duplicate", log.append(&batch.bytes, how))?;
-    expect(
-        "duplicate",
-        &(again.duplicate, again.base_offset),
-        &(true, batch.base_offset),
-    )
+    producing::check_epochs(log, known, &found)
 }

@@ -154,6 +154,8 @@ impl State {
         let extension = Path::new(name).extension().and_then(|e| e.to_str());
         match self.bug {
             Some(Bug::NoSyncBeforeRename) if extension == Some("tmp") => {}
+            Some(Bug::NoSyncOfCleaned) if extension == Some("cleaned") => {}
+            Some(Bug::NoSyncOfAborted) if extension == Some("txnindex") => {}
             Some(Bug::AcknowledgedBeforeSync) if extension == Some("log") => {
                 self.put_off.push(file);
             }
@@ -295,7 +297,15 @@ impl DiskDir for Dir {
         let mut state = self.state.lock().unwrap();
         state.before_change();
         state.faults.check(Fault::Sync)?;
-        if state.bug != Some(Bug::NoFolderSync) {
+        let is_left_out = match state.bug {
+            Some(Bug::NoFolderSync) => true,
+            Some(Bug::NoFolderSyncInSwap) => {
+                let names = &state.model.dirs[self.id].live;
+                names.keys().any(|name| name.contains(".log.swap"))
+            }
+            _ => false,
+        };
+        if !is_left_out {
             Arc::make_mut(&mut state.model.dirs[self.id]).commit();
         }
         Ok(())
@@ -328,16 +338,6 @@ struct File {
     state: Arc<Mutex<State>>,
 }
 
-/// How long a part of an append may be that holds no whole batch. What is zero is there already.
-fn incomplete(data: &[u8]) -> usize {
-    let size = data.get(8..12).map_or(0, |length| {
-        u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize
-    });
-    let first = &data[..data.len().min(size.saturating_add(12))];
-    let last = first.iter().rposition(|&byte| byte != 0);
-    last.unwrap_or_default() + 1
-}
-
 impl DiskFile for File {
     fn length(&self) -> io::Result<u64> {
         self.inner.length()
@@ -360,7 +360,7 @@ impl DiskFile for File {
         let fault = state.faults.check(Fault::Write { grows });
         let short = fault.is_err() || state.faults.check(Fault::ShortWrite).is_err();
         if short {
-            let length = state.random.below(incomplete(&data));
+            let length = state.random.below(data.len());
             data.truncate(length.max(usize::from(fault.is_ok())));
         }
         let written = data.len();

@@ -62,6 +62,13 @@ pub enum Bug {
     SyncTriedAgain,
     /// An append is acknowledged before it is durable.
     AcknowledgedBeforeSync,
+    /// Segments that were compacted away are taken off the disk before the name of the one in their
+    /// place is durable.
+    NoFolderSyncInSwap,
+    /// A compacted segment takes the place of others before its content is durable.
+    NoSyncOfCleaned,
+    /// The index of aborted transactions is believed after a crash, and was not durable.
+    NoSyncOfAborted,
     /// The recovery points are written before what lies below them is durable.
     RecoveryPointsAhead,
 }

@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use protocol::record::{BatchBuilder, TimestampType};
+use protocol::record::{BatchHeader, TimestampType};
 use storage::{
-    Append, Cleanup, FlushPolicy, Log, LogConfig, LogObserver, Logs, Origin, Recovery,
-    StorageOptions,
+    Append, Cleanup, FlushPolicy, Log, LogConfig, LogObserver, Logs, Origin, PartitionDir,
+    Recovery, StorageOptions,
 };
 
 use crate::disk::SimulatedDisk;
 use crate::faults::Fault;
 use crate::random::Random;
-use crate::world::{Batch, Key, Partition, Presence, Produced};
+use crate::world::{Key, Partition, Presence};
+use crate::writing::Writing;
 
 pub const NOW: i64 = 1_750_000_000_000;
 
@@ -23,7 +24,7 @@ pub struct Process {
     open: Vec<(Key, Arc<Log>)>,
     random: Random,
     config: LogConfig,
-    counter: u64,
+    writing: Writing,
     /// The clock of the disk and of the appends.
     now_ms: i64,
 }
@@ -61,16 +62,16 @@ pub fn config(random: &mut Random) -> LogConfig {
         timestamp_before_max_ms: i64::MAX,
         timestamp_after_max_ms: i64::MAX,
         cleanup: Cleanup {
-            delete: true,
-            compact: false,
+            delete: random.one_in(2),
+            compact: random.one_in(2),
         },
         flush_messages: if random.one_in(4) { 5 } else { i64::MAX },
         flush_ms: if random.one_in(4) { 10 } else { i64::MAX },
         file_delete_delay_ms: 0,
-        delete_retention_ms: 0,
+        delete_retention_ms: if random.one_in(2) { 3000 } else { 0 },
         min_compaction_lag_ms: 0,
         max_compaction_lag_ms: i64::MAX,
-        min_cleanable_dirty_ratio: 0.5,
+        min_cleanable_dirty_ratio: 0.3,
     }
 }
 
@@ -99,7 +100,7 @@ impl Process {
             logs: Some(logs),
             open: Vec::new(),
             config,
-            counter: random.next() << 32,
+            writing: Writing::new(random.fork()),
             now_ms: NOW,
             random,
         };
@@ -119,8 +120,18 @@ impl Process {
             let (start, end) = (found.log.start_offset(), found.log.end_offset());
             partition.presence = Presence::Present;
             partition.topic_id = found.topic_id;
-            partition.batches.retain(|batch| batch.end() <= end);
+            settle_failed(partition, found);
+            let cut = partition.batches.iter().position(|b| b.end() > end);
+            let cut = partition
+                .batches
+                .split_off(cut.unwrap_or(partition.batches.len()));
+            if end == 0 && partition.promise_limit != i64::MAX && !cut.is_empty() {
+                // A cut failed half-way. Without any segment the start had nothing to make durable,
+                // and the one that was removed may come back until another takes its name.
+                partition.failed.push(cut);
+            }
             partition.acknowledged = end;
+            partition.promise_limit = i64::MAX;
             (
                 partition.start,
                 partition.start_limit,
@@ -159,11 +170,12 @@ impl Process {
         }
         match what {
             _ if self.open.is_empty() => self.create(),
-            0..50 => self.append(),
-            50..62 => self.flush(),
-            62..68 => self.logs().flush_requested(),
-            68..76 => self.keep_house(),
-            76..80 => self.delete_records(),
+            0..46 => self.append(),
+            46..57 => self.flush(),
+            57..62 => self.logs().flush_requested(),
+            62..70 => self.keep_house(),
+            70..77 => self.clean(),
+            77..80 => self.delete_records(),
             80..83 => self.truncate(),
             83..86 => self.create(),
             86..88 => self.delete(),
@@ -204,23 +216,28 @@ impl Process {
         let Some((key, log)) = self.pick() else {
             return;
         };
-        let internal = self.random.one_in(8);
+        let internal = self.random.one_in(3);
         let count = if internal {
-            1 + self.random.below(3)
+            1 + self.random.below(4)
         } else {
             1
         };
-        let mut batches = Vec::new();
-        let mut offset = log.end_offset();
-        for _ in 0..count {
-            let batch = self.build(&key, offset, &batches, internal);
-            offset = batch.end();
-            batches.push(batch);
-        }
-        let bytes: Vec<u8> = batches
-            .iter()
-            .flat_map(|batch| batch.bytes.to_vec())
-            .collect();
+        let base_offset = log.end_offset();
+        let batches = {
+            let mut state = self.disk.state();
+            let partition = state.world.partition(&key);
+            let batches =
+                self.writing
+                    .batches(partition, base_offset, self.now_ms, count, internal);
+            partition.batches.extend_from_slice(&batches);
+            if count > 1 && self.random.one_in(8) {
+                // Half-way through the append.
+                let fault = Fault::Write { grows: false };
+                state.faults.armed = Some((fault, 0));
+            }
+            batches
+        };
+        let bytes: Vec<&[u8]> = batches.iter().map(|batch| &batch.bytes[..]).collect();
         let how = Append {
             origin: if internal {
                 Origin::Internal
@@ -230,24 +247,19 @@ impl Process {
             leader_epoch: batches[0].leader_epoch,
             now_ms: self.now_ms,
         };
-        self.disk
-            .state()
-            .world
-            .partition(&key)
-            .batches
-            .extend(batches);
-        let base_offset = log.end_offset();
-        if let Ok(appended) = log.append(&bytes, how) {
-            let found = (appended.base_offset, appended.last_offset);
-            assert_eq!(found, (base_offset, offset - 1));
+        let appended = log.append(&bytes.concat(), how);
+        let mut state = self.disk.state();
+        let partition = state.world.partition(&key);
+        if let Ok(appended) = appended {
+            partition.failed.clear();
+            let found = (appended.base_offset, appended.last_offset + 1);
+            assert_eq!(found, (base_offset, batches[batches.len() - 1].end()));
             assert!(!appended.duplicate);
         } else {
-            let mut state = self.disk.state();
-            let partition = state.world.partition(&key);
-            partition
-                .batches
-                .retain(|batch| batch.base_offset < base_offset);
+            partition.batches.retain(|b| b.base_offset < base_offset);
+            partition.failed.push(batches);
         }
+        drop(state);
         if self.random.one_in(3) {
             log.request_flush();
             if self.random.one_in(2) {
@@ -256,56 +268,22 @@ impl Process {
         }
     }
 
-    /// A batch for the end of a log, after those that are `ahead` of it.
-    fn build(&mut self, key: &Key, base_offset: i64, ahead: &[Batch], internal: bool) -> Batch {
-        let random = &mut self.random;
-        let mut state = self.disk.state();
-        let partition = state.world.partition(key);
-        let last_epoch = partition
-            .batches
-            .last()
-            .map_or(0, |batch| batch.leader_epoch);
-        let leader_epoch = match ahead.first() {
-            Some(first) => first.leader_epoch,
-            None => last_epoch + i32::from(random.one_in(40)),
-        };
-        let mut known = partition.clone();
-        known.batches.extend_from_slice(ahead);
-        let produced = random
-            .percent(60)
-            .then(|| produced(random, &known, base_offset, internal));
-        let mut builder = BatchBuilder::new();
-        if let Some(p) = produced {
-            builder = builder.producer(p.id, p.epoch, p.base_sequence);
-            if p.transactional {
-                builder = builder.transactional();
+    fn clean(&mut self) {
+        for (key, log) in &self.open {
+            let config = log.config();
+            if config.cleanup.compact {
+                let retention_ms = config.delete_retention_ms;
+                let mut state = self.disk.state();
+                let partition = state.world.partition(key);
+                let flushed = log.flushed_offset();
+                // What is decided by markers that are durable.
+                let transactions = partition.transactions(i64::MIN, flushed);
+                let limit = transactions.first_open().unwrap_or(flushed);
+                partition.cut_floor = partition.cut_floor.max(flushed);
+                partition.let_clean(limit, self.now_ms, retention_ms);
             }
         }
-        let marker = produced.and_then(|produced| produced.marker);
-        let now_ms = self.now_ms;
-        let mut records = Vec::new();
-        if let Some(epoch) = marker {
-            builder = builder.control();
-            let value = [&[0, 0], &epoch.to_be_bytes()[..]].concat();
-            builder.push(now_ms, Some(&[0, 0, 0, 1]), Some(&value));
-            records.push((now_ms, value));
-        } else {
-            for _ in 0..=random.below(4) {
-                self.counter += 1;
-                let mut value = self.counter.to_be_bytes().to_vec();
-                value.resize(8 + random.below(3) * random.below(300), b'.');
-                let timestamp = now_ms - random.below(2000) as i64;
-                builder.push(timestamp, Some(b"key"), Some(&value));
-                records.push((timestamp, value));
-            }
-        }
-        Batch {
-            base_offset,
-            records,
-            produced,
-            leader_epoch,
-            bytes: builder.build(),
-        }
+        self.logs().clean(self.now_ms);
     }
 
     fn flush(&mut self) {
@@ -376,15 +354,18 @@ impl Process {
         };
         let (start, end) = (log.start_offset(), log.end_offset());
         let offset = start + self.random.below((end - start + 1) as usize) as i64;
+        let mut state = self.disk.state();
+        // What may still be cut off is not compacted, nor does it decide anything.
+        let offset = offset.max(state.world.partition(&key).cut_floor);
         if offset < end {
             // What is to be cut off is not promised any more.
-            let mut state = self.disk.state();
             let partition = state.world.partition(&key);
             let cut = partition.batches.iter().find(|batch| batch.end() > offset);
             let cut = cut.map_or(offset, |batch| batch.base_offset);
             partition.withdraw(cut);
             partition.start = partition.start.min(cut);
         }
+        drop(state);
         let cut = log.truncate(offset);
         let mut state = self.disk.state();
         let partition = state.world.partition(&key);
@@ -482,30 +463,18 @@ impl Process {
     }
 }
 
-/// Who produces the next batch of a log.
-fn produced(random: &mut Random, known: &Partition, end: i64, internal: bool) -> Produced {
-    let id = random.below(4) as i64;
-    let producers = known.producers(0, end);
-    let producer = producers.get(&id);
-    let fresh = random.one_in(20);
-    let epoch = producer.map_or(0, |p| p.producer_epoch) + i16::from(fresh && producer.is_some());
-    let open = producer.is_some_and(|p| p.transaction_start_offset >= 0);
-    let marker = internal && open && random.one_in(2);
-    if marker {
-        return Produced {
-            id,
-            epoch: producer.unwrap().producer_epoch,
-            base_sequence: -1,
-            transactional: true,
-            marker: Some(random.below(5) as i32),
-        };
-    }
-    let last = producer.filter(|p| p.producer_epoch == epoch);
-    Produced {
-        id,
-        epoch,
-        base_sequence: last.map_or(0, |p| p.last_sequence + 1),
-        transactional: id == 3,
-        marker: None,
+/// Finds out which of the appends that failed is there, if any is.
+fn settle_failed(partition: &mut Partition, found: &PartitionDir) {
+    let end = found.log.end_offset();
+    for failed in std::mem::take(&mut partition.failed) {
+        let base_offset = failed[0].base_offset;
+        let crc = |bytes: &[u8]| BatchHeader::parse(bytes).ok().map(|header| header.crc);
+        let there = found.log.read(base_offset, end, 1, true);
+        if there.is_ok_and(|there| crc(&there.records) == crc(&failed[0].bytes)) {
+            let batches = &mut partition.batches;
+            batches.retain(|batch| batch.base_offset < base_offset);
+            batches.extend(failed);
+            return;
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Crashes without number: random histories on a simulated disk, and at random moments a look at what
 //! a loss of power would leave. What was promised must be there, and nothing that was never appended.
+//! The histories append, in transactions and not, compact, delete, cut, restart, and meet errors.
 //!
 //! ```text
 //! cargo test --release -p klamm-storage --test crash            20 000 images
@@ -11,12 +12,17 @@
 mod check;
 mod disk;
 mod faults;
+mod found;
 mod history;
 mod image;
 mod model;
+mod producing;
 mod random;
+mod reading;
 mod run;
+mod transactions;
 mod world;
+mod writing;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -99,6 +105,21 @@ fn a_failed_sync_that_is_tried_again_is_found() {
 #[test]
 fn an_acknowledgement_before_the_sync_is_found() {
     assert_found(Bug::AcknowledgedBeforeSync);
+}
+
+#[test]
+fn a_swap_without_a_sync_of_the_folder_is_found() {
+    assert_found(Bug::NoFolderSyncInSwap);
+}
+
+#[test]
+fn a_missing_sync_of_a_compacted_segment_is_found() {
+    assert_found(Bug::NoSyncOfCleaned);
+}
+
+#[test]
+fn a_missing_sync_of_aborted_transactions_is_found() {
+    assert_found(Bug::NoSyncOfAborted);
 }
 
 #[test]

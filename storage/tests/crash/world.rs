@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use storage::{EpochEnd, ProducerInfo};
+use bytes::Bytes;
+use storage::{EpochEnd, Marker, ProducerInfo};
 
 /// Topic and partition.
 pub type Key = (String, i32);
@@ -32,6 +33,13 @@ pub struct Partition {
     pub topic_id: [u8; 16],
     /// All that was appended or is being appended, less what was cut off.
     pub batches: Vec<Batch>,
+    /// Appends that failed since the last one that did not: one of them may be there in the place
+    /// of what comes after it in `batches`, in part, but never together with that.
+    pub failed: Vec<Vec<Batch>>,
+    /// Compaction has not come further than this.
+    pub cleaned_limit: i64,
+    /// What lies below may have been why compaction removed something, and is not cut off any more.
+    pub cut_floor: i64,
     /// Everything below must be there after a crash.
     pub acknowledged: i64,
     /// Nothing from here on is promised, since it is being cut off.
@@ -53,19 +61,31 @@ pub struct Produced {
     pub epoch: i16,
     pub base_sequence: i32,
     pub transactional: bool,
-    /// It is a transaction marker of this coordinator epoch.
-    pub marker: Option<i32>,
+    /// It is a transaction marker.
+    pub marker: Option<Marker>,
+}
+
+/// A record of an appended batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub timestamp: i64,
+    pub key: Bytes,
+    pub value: Option<Bytes>,
+    /// Whether compaction may have removed it.
+    pub may_go: bool,
+    /// When compaction may remove it at the earliest (epoch ms), once it has seen that it is a
+    /// tombstone or a marker.
+    pub horizon_ms: Option<i64>,
 }
 
 /// An appended batch.
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub base_offset: i64,
-    /// Each record's timestamp and value.
-    pub records: Vec<(i64, Vec<u8>)>,
+    pub records: Arc<[Record]>,
     pub produced: Option<Produced>,
     pub leader_epoch: i32,
-    pub bytes: bytes::Bytes,
+    pub bytes: Bytes,
 }
 
 impl Batch {
@@ -78,9 +98,14 @@ impl Batch {
     pub fn max_timestamp(&self) -> i64 {
         self.records
             .iter()
-            .map(|(timestamp, _)| *timestamp)
+            .map(|record| record.timestamp)
             .max()
             .unwrap()
+    }
+
+    /// What it says if it is a transaction marker.
+    pub fn marker(&self) -> Option<Marker> {
+        self.produced?.marker
     }
 }
 
@@ -91,6 +116,9 @@ impl Partition {
             presence: Presence::Unsettled,
             topic_id,
             batches: Vec::new(),
+            failed: Vec::new(),
+            cleaned_limit: 0,
+            cut_floor: 0,
             acknowledged: 0,
             promise_limit: i64::MAX,
             start: 0,
@@ -98,6 +126,20 @@ impl Partition {
             start_doubt: 0,
             poisoned: false,
         }
+    }
+
+    /// This one, and what it would be with each of the appends that failed.
+    pub fn variants(&self) -> Vec<Self> {
+        let with = |failed: &Vec<Batch>| {
+            let base_offset = failed[0].base_offset;
+            let mut variant = self.clone();
+            variant.batches.retain(|b| b.base_offset < base_offset);
+            variant.batches.extend_from_slice(failed);
+            variant
+        };
+        let mut variants = vec![self.clone()];
+        variants.extend(self.failed.iter().map(with));
+        variants
     }
 
     /// Promises what lies below `offset`.
@@ -147,8 +189,8 @@ impl Partition {
                 known.last_sequence = -1;
             }
             known.last_timestamp = batch.max_timestamp();
-            if let Some(epoch) = produced.marker {
-                known.coordinator_epoch = epoch;
+            if let Some(marker) = produced.marker {
+                known.coordinator_epoch = marker.coordinator_epoch;
                 known.transaction_start_offset = -1;
                 continue;
             }
