@@ -10,11 +10,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::broker::Broker;
+use patient::Patient;
 use place::{Place, STREAMS};
 
 mod base64;
 mod connection;
 mod json_body;
+mod patient;
 mod place;
 mod position;
 mod problem;
@@ -28,8 +30,14 @@ const CONNECTIONS: usize = 64;
 /// The broker, from the moment on when it serves clients.
 pub type Serving = Arc<OnceLock<Arc<Broker>>>;
 
-/// Answers until `stop` becomes true.
-pub async fn serve(listener: TcpListener, serving: Serving, mut stop: watch::Receiver<bool>) {
+/// Answers until `stop` becomes true. A client that takes nothing of an answer for longer than
+/// `patience` loses its connection.
+pub async fn serve(
+    listener: TcpListener,
+    serving: Serving,
+    patience: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
     let routes = routes::all(rooms::Rooms::new(serving));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let streams = Arc::new(Semaphore::new(STREAMS));
@@ -45,6 +53,7 @@ pub async fn serve(listener: TcpListener, serving: Serving, mut stop: watch::Rec
         match (accepted, place) {
             (Ok((stream, _)), Ok(place)) => {
                 let place = Arc::new(Place::new(place, Arc::clone(&streams)));
+                let stream = Patient::new(stream, patience);
                 let served = connection::serve(stream, routes.clone(), place, stop.clone());
                 tokio::spawn(served);
             }
@@ -79,7 +88,12 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let stop = watch::Sender::new(false);
-            let running = tokio::spawn(serve(listener, Serving::default(), stop.subscribe()));
+            let running = tokio::spawn(serve(
+                listener,
+                Serving::default(),
+                Duration::from_secs(30),
+                stop.subscribe(),
+            ));
             Self {
                 address,
                 stop,

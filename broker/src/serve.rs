@@ -42,7 +42,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut signals = Signals::install()?;
     let serving = http::Serving::default();
-    let http = Http::start(settings.http.as_deref(), &serving).await?;
+    let http = Http::start(&settings, &serving).await?;
     let listen = settings.listen.clone();
     let opening = spawn_blocking(move || Broker::open(settings));
     let broker = tokio::select! {
@@ -95,14 +95,15 @@ struct Http {
 }
 
 impl Http {
-    async fn start(address: Option<&str>, serving: &http::Serving) -> anyhow::Result<Option<Self>> {
-        let Some(address) = address else {
+    async fn start(settings: &Settings, serving: &http::Serving) -> anyhow::Result<Option<Self>> {
+        let Some(address) = settings.http.as_deref() else {
             return Ok(None);
         };
         let listener = bind(address).await?;
         tracing::info!(address = %listener.local_addr()?, "answering HTTP");
         let stop = watch::Sender::new(false);
-        let running = http::serve(listener, Arc::clone(serving), stop.subscribe());
+        let patience = Duration::from_millis(settings.http_write_timeout_ms.unsigned_abs());
+        let running = http::serve(listener, Arc::clone(serving), patience, stop.subscribe());
         Ok(Some(Self {
             running: tokio::spawn(running),
             stop,

@@ -89,6 +89,9 @@ settings! {
     /// Address for health checks, metrics and views over HTTP; off without one. Anybody who reaches
     /// it may read views and order rebuilds: keep it on a loopback address.
     http: Option<String> = "http", "", OptionalAddress, fixed;
+    /// How long a client over HTTP may take nothing of an answer or a stream before its connection
+    /// is closed.
+    http_write_timeout_ms: i64 = "http.write.timeout.ms", "30000", AtLeast(1), fixed;
     /// Number of this node, in every answer that names a broker. `broker_id` is the same.
     node_id: i32 = "node.id", "1", AtLeast(0), fixed;
     /// Rack that the node says it stands in.
@@ -150,6 +153,9 @@ settings! {
         "group.max.session.timeout.ms", "1800000", AtLeast(1), fixed;
     /// Members that a group may have.
     group_max_size: i32 = "group.max.size", "2147483647", AtLeast(1), fixed;
+    /// Memory that all groups may take, their members and offsets included; when it is used up, what
+    /// would need more is refused with COORDINATOR_NOT_AVAILABLE.
+    groups_memory_max_bytes: i64 = "groups.memory.max.bytes", "268435456", AtLeast(65536), fixed;
     /// How often a member of a group of the consumer protocol (KIP-848) reports.
     group_consumer_heartbeat_interval_ms: i32 =
         "group.consumer.heartbeat.interval.ms", "5000", AtLeast(1), fixed;

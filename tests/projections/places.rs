@@ -1,10 +1,10 @@
 //! Streams and waits over HTTP: many at once, none in the way of others, and how they end.
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use anyhow::{Context, Result, ensure};
 use harness::http::{self, Events};
-use harness::{Broker, Options, PATIENCE, eventually};
+use harness::{Broker, Options, PATIENCE, eventually, rd};
 use serde_json::json;
 
 use crate::shop::{self, Shop};
@@ -129,5 +129,56 @@ fn a_browser_cannot_send_orders_from_another_site() -> Result<()> {
         ensure!(answer.starts_with("HTTP/1.1 415"), "{answer}");
     }
     ensure!(view::state(&broker, VIEW)? == "RUNNING");
+    Ok(())
+}
+
+/// Streams that there are places for.
+const STREAMS: usize = 256;
+/// Users whose rows are more than sockets hold.
+const USERS: usize = 4_000;
+
+#[test]
+fn a_reader_that_is_stuck_loses_its_place() -> Result<()> {
+    let broker = Broker::start(Options::default().set("http.write.timeout.ms", "5000"))?;
+    event::create_topic(broker.bootstrap(), "events", 1)?;
+    let name = "u".repeat(4_000);
+    let events = (0..USERS).map(|user| {
+        format!(
+            "{{\"event_id\":\"e{user}\",\"user_id\":\"{name}{user}\",\"type\":\"login\",\
+             \"ts\":1700000000000}}"
+        )
+    });
+    let events: Vec<_> = events.collect();
+    rd::produce(broker.bootstrap(), "events", 0, &events)?;
+    view::await_all(&broker, VIEW, "events")?;
+    // One that is told everything, and others that have seen it all.
+    let mut first = Events::open(&broker.http(), STREAM, None)?;
+    let mut last_id = None;
+    loop {
+        let event = first.read()?.context("the stream ended")?;
+        last_id = event.id.or(last_id);
+        if event.event == "snapshot_end" {
+            break;
+        }
+    }
+    let mut streams = vec![first];
+    while streams.len() < STREAMS - 1 {
+        streams.push(Events::open(&broker.http(), STREAM, last_id.as_deref())?);
+    }
+    let mut stuck = TcpStream::connect(broker.http())?;
+    write!(stuck, "GET {STREAM} HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    let mut status = [0; 12];
+    stuck.read_exact(&mut status)?;
+    ensure!(status == *b"HTTP/1.1 200", "{status:?}");
+    let another = || Events::open(&broker.http(), STREAM, last_id.as_deref());
+    ensure!(another().is_err(), "there is a place left");
+    eventually("the place of the one that is stuck", || another().ok())?;
+    // The others read nothing either, and had nothing to read: they are there and go on.
+    let event = events[0].replace("e0", "another");
+    rd::produce(broker.bootstrap(), "events", 0, &[event])?;
+    for stream in &mut streams {
+        let event = stream.read()?.context("the stream ended")?;
+        ensure!(event.event == "row", "{event:?}");
+    }
     Ok(())
 }

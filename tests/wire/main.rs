@@ -11,6 +11,7 @@ mod frames;
 #[path = "../../protocol/tests/shape/generate.rs"]
 mod generate;
 mod golden;
+mod group_memory;
 mod idle;
 mod lengths;
 mod many;

@@ -4,7 +4,7 @@
 //! `join`, `statics`, `sync`, `leave` and `commit` are what requests do to it, `rebalance` is what
 //! that sets off, `records` is how it goes into `__consumer_offsets` and comes back, in the
 //! `formats` of Apache Kafka. `in_doubt` are offsets that were committed in a transaction which is
-//! still open. `projections` keeps clients out of the groups of projections.
+//! still open. `memory` counts what all of them take. `projections` keeps clients out of the groups of projections.
 mod answer;
 mod classic;
 mod commit;
@@ -17,7 +17,9 @@ mod leave;
 mod load;
 mod member;
 mod members;
+mod memory;
 mod offsets;
+mod pending;
 mod projections;
 mod rebalance;
 mod records;
@@ -54,6 +56,8 @@ pub struct Limits {
     pub max_size: usize,
     /// How long offsets of a group without members are kept.
     pub offsets_retention_ms: i64,
+    /// Memory that all groups may take.
+    pub memory_max_bytes: usize,
 }
 
 impl Limits {
@@ -63,6 +67,8 @@ impl Limits {
             initial_delay_ms: settings.group_initial_rebalance_delay_ms.max(0) as u64,
             max_size: settings.group_max_size.max(1) as usize,
             offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
+            memory_max_bytes: usize::try_from(settings.groups_memory_max_bytes)
+                .unwrap_or(usize::MAX),
         }
     }
 }

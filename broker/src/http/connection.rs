@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::patient::Patient;
 use super::place::Place;
 
 /// How long a client may take to send the head of a request.
@@ -29,7 +30,7 @@ const HEAD_BYTES: usize = 16 << 10;
 
 /// Serves the connection to its end. Handlers find its place among the extensions of the request.
 pub(super) async fn serve(
-    stream: TcpStream,
+    stream: Patient<TcpStream>,
     routes: Router,
     place: Arc<Place>,
     mut stop: watch::Receiver<bool>,

@@ -36,6 +36,11 @@ pub fn write(page: &mut Page, broker: &Broker) {
     )
     .sample(&[], broker.unsent.bytes());
     page.gauge(
+        "klamm_groups_memory_bytes",
+        "Memory of consumer groups, their members and offsets, as far as it is bounded.",
+    )
+    .sample(&[], broker.groups.memory.bytes());
+    page.gauge(
         "klamm_fetch_sessions",
         "Incremental fetch sessions (KIP-227).",
     )

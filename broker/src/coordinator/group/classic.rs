@@ -13,18 +13,21 @@
 //! journal, change the state, and send answers into the channels of those who wait. Only complete
 //! generations, empty groups and offsets are in the journal; who is joining right now is not.
 //! Source: Kafka's `ClassicGroup` and `GroupMetadataManager`.
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::in_doubt::InDoubt;
 use super::member::{Joined, JoinedMember, Member};
 use super::members::Members;
 use super::offsets::Offsets;
+use super::pending::Pending;
 use super::subscription;
 use super::timers::Now;
 
 /// The protocol type whose metadata is understood here.
 const CONSUMER: &str = "consumer";
+/// What a topic that is subscribed to takes, besides its name.
+const SUBSCRIBED: usize = 80;
 
 /// The states of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +94,7 @@ pub struct Group {
     pub leader: Option<Arc<str>>,
     pub members: Members,
     /// Ids that were given out (MEMBER_ID_REQUIRED), and when each is forgotten.
-    pub pending: HashMap<Arc<str>, u64>,
+    pub pending: Pending,
     pub join_timer: Option<JoinTimer>,
     /// When members that owe a SyncGroup are thrown out.
     pub sync_deadline_ms: Option<u64>,
@@ -99,6 +102,8 @@ pub struct Group {
     pub new_member_added: bool,
     /// The topics that the members subscribe to, if they can be read.
     pub subscribed: Option<BTreeSet<String>>,
+    /// Memory that `subscribed` takes.
+    pub subscribed_bytes: usize,
     pub offsets: Offsets,
     pub in_doubt: InDoubt,
     /// The journal holds a record of the group itself.
@@ -107,6 +112,8 @@ pub struct Group {
     pub earliest_ms: Option<u64>,
     /// The time that `Timers` has for this group.
     pub armed_ms: Option<u64>,
+    /// Bytes that `Memory` counts for this group.
+    pub counted: usize,
 }
 
 impl Group {
@@ -122,16 +129,18 @@ impl Group {
             generation: 0,
             leader: None,
             members: Members::default(),
-            pending: HashMap::new(),
+            pending: Pending::default(),
             join_timer: None,
             sync_deadline_ms: None,
             new_member_added: false,
             subscribed: None,
+            subscribed_bytes: 0,
             offsets: Offsets::default(),
             in_doubt: InDoubt::default(),
             recorded: false,
             earliest_ms: None,
             armed_ms: None,
+            counted: 0,
         }
     }
 
@@ -209,8 +218,15 @@ impl Group {
         }
     }
 
+    /// Reads anew what members subscribe to.
+    pub fn update_subscribed(&mut self) {
+        self.subscribed = self.read_subscriptions();
+        let topics = self.subscribed.iter().flatten();
+        self.subscribed_bytes = topics.map(|topic| SUBSCRIBED + topic.len()).sum();
+    }
+
     /// The topics of all members, `None` if that cannot be known.
-    pub fn read_subscriptions(&self) -> Option<BTreeSet<String>> {
+    fn read_subscriptions(&self) -> Option<BTreeSet<String>> {
         if !self.uses_consumer_protocol() {
             return None;
         }

@@ -74,6 +74,10 @@ impl Group {
         if entries.is_empty() {
             return Ok(());
         }
+        let growth = self.offsets.growth(&commits);
+        if !self.has_memory_for_offsets(turn, growth) {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
         let first = turn.append(&entries)?;
         for (at, (topic, partition, committed)) in (first..).zip(commits) {
             let committed = Committed { at, ..committed };

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::classic::{Group, State};
 use super::in_doubt::OpenTransactions;
+use super::memory::Memory;
 use super::timers::{Clock, Timers};
 use super::turn::Turn;
 use super::{Limits, TOPIC, load};
@@ -38,6 +39,8 @@ pub struct Groups {
     pub settings: Arc<Settings>,
     topics: Arc<Topics>,
     limits: Limits,
+    /// What all of them take.
+    pub memory: Memory,
     clock: Clock,
     timers: Timers,
     /// One for each partition of the topic, once that is there.
@@ -90,9 +93,11 @@ fn journals_of(topic: &Topic) -> Vec<Journal> {
 impl Groups {
     /// Loads all groups. Their members have their session timeout anew.
     pub fn open(topics: Arc<Topics>, settings: &Arc<Settings>) -> anyhow::Result<Self> {
+        let limits = Limits::new(settings);
         let groups = Self {
             settings: Arc::clone(settings),
-            limits: Limits::new(settings),
+            memory: Memory::new(limits.memory_max_bytes),
+            limits,
             clock: Clock::new(),
             timers: Timers::default(),
             journals: OnceLock::new(),
@@ -122,6 +127,8 @@ impl Groups {
                 self.open_transactions.note(producer_id, &name);
             }
             self.rearm(&mut group);
+            let bytes = group.bytes();
+            self.memory.count(&mut group, bytes);
             let place = Arc::new(Place {
                 journal: journal.clone(),
                 group: Mutex::new(group),
@@ -205,8 +212,11 @@ impl Groups {
             limits: &self.limits,
             journal: &place.journal,
             appended: None,
+            room: self.memory.room(),
+            lacked_room: false,
         };
         let result = act(&mut group, &mut turn);
+        let lacked_room = turn.lacked_room;
         if group.is_void() {
             group.state = State::Dead;
         }
@@ -215,6 +225,9 @@ impl Groups {
         }
         self.rearm(&mut group);
         let dead = group.state == State::Dead;
+        let bytes = if dead { 0 } else { group.bytes() };
+        self.memory.count(&mut group, bytes);
+        self.memory.tell(lacked_room);
         let name = Arc::clone(&group.name);
         drop(group);
         if dead {
@@ -238,6 +251,9 @@ impl Groups {
             .is_some_and(|place| std::ptr::eq(&raw const **place, dead))
         {
             by_name.remove(name);
+            if by_name.capacity() > 4 * by_name.len().max(1_000) {
+                by_name.shrink_to_fit();
+            }
         }
     }
 

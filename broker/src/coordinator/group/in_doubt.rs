@@ -12,6 +12,7 @@ use super::classic::{Group, State};
 use super::commit::{Commit, Committer};
 use super::formats::Committed;
 use super::groups::Groups;
+use super::offsets::size_of;
 use super::projections::check_open;
 use super::turn::Turn;
 use crate::coordinator::Journal;
@@ -22,9 +23,49 @@ type Places = BTreeMap<(Arc<str>, i32), Committed>;
 #[derive(Debug, Default, Clone)]
 pub struct InDoubt {
     by_producer: BTreeMap<i64, Places>,
+    bytes: usize,
+}
+
+/// A producer: the first node of its tree, and its place among those of all groups.
+const PRODUCER: usize = 2048;
+/// An offset, besides what it is when it counts.
+const PLACE: usize = 64;
+
+/// Memory that an offset takes.
+fn size_in_doubt(topic: &str, it: &Committed) -> usize {
+    PLACE + topic.len() + size_of(it)
 }
 
 impl InDoubt {
+    /// Memory that they take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    #[cfg(test)]
+    pub fn recount(&self) -> usize {
+        let each = |((topic, _), it): (&(Arc<str>, i32), &Committed)| size_in_doubt(topic, it);
+        let producers = self.by_producer.values();
+        producers
+            .map(|places| PRODUCER + places.iter().map(each).sum::<usize>())
+            .sum()
+    }
+
+    /// Memory that commits of a producer would add, at most.
+    fn growth(&self, producer_id: i64, commits: &[(Arc<str>, i32, Committed)]) -> usize {
+        let each = |(topic, _, it): &(Arc<str>, i32, Committed)| size_in_doubt(topic, it);
+        PRODUCER * usize::from(!self.by_producer.contains_key(&producer_id))
+            + commits.iter().map(each).sum::<usize>()
+    }
+
+    /// Takes out what belongs to a producer.
+    fn take(&mut self, producer_id: i64) -> Option<Places> {
+        let places = self.by_producer.remove(&producer_id)?;
+        let each = |((topic, _), it): (&(Arc<str>, i32), &Committed)| size_in_doubt(topic, it);
+        self.bytes -= PRODUCER + places.iter().map(each).sum::<usize>();
+        Some(places)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.by_producer.is_empty()
     }
@@ -45,8 +86,15 @@ impl InDoubt {
 
     /// Puts one in.
     pub fn put(&mut self, producer_id: i64, topic: Arc<str>, partition: i32, it: Committed) {
-        let places = self.by_producer.entry(producer_id).or_default();
-        places.insert((topic, partition), it);
+        let places = self.by_producer.entry(producer_id).or_insert_with(|| {
+            self.bytes += PRODUCER;
+            Places::new()
+        });
+        self.bytes += size_in_doubt(&topic, &it);
+        let name = Arc::clone(&topic);
+        if let Some(replaced) = places.insert((topic, partition), it) {
+            self.bytes -= size_in_doubt(&name, &replaced);
+        }
     }
 }
 
@@ -66,6 +114,10 @@ impl Group {
         let commit_ms = turn.now.wall_ms;
         let commits = commits.into_iter().map(|it| it.made(commit_ms, None));
         let mut commits: Vec<_> = commits.collect();
+        let growth = self.in_doubt.growth(producer.0, &commits);
+        if !self.has_memory_for_offsets(turn, growth) {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
         let entry = |(topic, partition, it): &(Arc<str>, i32, Committed)| {
             self.offset_entry(topic, *partition, Some(it))
         };
@@ -96,7 +148,7 @@ impl Group {
 
     /// The transaction of a producer has ended.
     pub fn end_transaction(&mut self, producer_id: i64, commits: bool) {
-        let Some(places) = self.in_doubt.by_producer.remove(&producer_id) else {
+        let Some(places) = self.in_doubt.take(producer_id) else {
             return;
         };
         for ((topic, partition), it) in places {

@@ -64,9 +64,11 @@ impl Group {
             }
         } else if !self.accepts(&join) {
             refuse(waiting.reply, ErrorCode::InconsistentGroupProtocol, &id);
+        } else if !self.has_memory_for(turn, &join) {
+            refuse(waiting.reply, ErrorCode::CoordinatorNotAvailable, &id);
         } else if id.is_empty() {
             self.join_new(turn, join, waiting);
-        } else if self.pending.contains_key(&id) && join.instance_id.is_none() {
+        } else if self.pending.contains(&id) && join.instance_id.is_none() {
             self.add_member(turn, join, id, waiting);
         } else {
             match self.members.check(&id, join.instance_id.as_deref()) {
@@ -110,7 +112,7 @@ impl Group {
             self.replace_static(turn, join, &old_id, &id, waiting);
         } else if join.instance_id.is_none() && join.needs_member_id {
             if self.pending.len() >= PENDING {
-                self.forget_oldest_pending();
+                self.pending.forget_oldest();
             }
             let timeout_ms = join.session_timeout_ms.max(0) as u64;
             let at_ms = self.arm(turn.now.ticks_ms + timeout_ms);
@@ -118,13 +120,6 @@ impl Group {
             refuse(waiting.reply, ErrorCode::MemberIdRequired, &id);
         } else {
             self.add_member(turn, join, id, waiting);
-        }
-    }
-
-    fn forget_oldest_pending(&mut self) {
-        let oldest = self.pending.iter().min_by_key(|(_, at_ms)| **at_ms);
-        if let Some(id) = oldest.map(|(id, _)| Arc::clone(id)) {
-            self.pending.remove(&id);
         }
     }
 

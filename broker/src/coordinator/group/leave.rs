@@ -28,7 +28,7 @@ impl Group {
 
     fn leave_one(&mut self, leaver: &Leaver) -> Result<(), ErrorCode> {
         let id = &leaver.member_id;
-        if self.pending.remove(id).is_some() {
+        if self.pending.remove(id) {
             return Ok(());
         }
         let instance_id = leaver.instance_id.as_deref();
@@ -89,16 +89,14 @@ impl Group {
         self.expire_sync_phase(turn);
         let members = self.members.iter().filter_map(|member| member.deadline_ms);
         let times = members
-            .chain(self.pending.values().copied())
+            .chain(self.pending.times())
             .chain(self.join_timer.map(JoinTimer::at_ms))
             .chain(self.sync_deadline_ms);
         self.earliest_ms = times.min();
     }
 
     fn expire_pending(&mut self, turn: &mut Turn<'_>) {
-        let before = self.pending.len();
-        self.pending.retain(|_, at_ms| *at_ms > turn.now.ticks_ms);
-        if self.pending.len() < before {
+        if self.pending.expire(turn.now.ticks_ms) {
             // Members that did join must not wait for one that asked for an id and never came.
             if self.state == State::PreparingRebalance {
                 self.complete_if_all_joined(turn);

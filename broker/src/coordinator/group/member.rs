@@ -108,7 +108,7 @@ pub struct Member {
     pub session_timeout_ms: i32,
     /// What it supports, the best first; changed through `Members`, which counts them.
     pub protocols: Vec<Protocol>,
-    /// What the leader assigned to it.
+    /// What the leader assigned to it; changed through `Members`, which counts it.
     pub assignment: Bytes,
     /// Its JoinGroup that waits; changed through `Members`, which counts them.
     pub join: Option<Waiting>,

@@ -3,6 +3,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use protocol::error::ErrorCode;
 
 use super::member::{Decided, JoinAnswer, Member, Protocol, Waiting};
@@ -17,9 +18,16 @@ pub struct Members {
     supported: HashMap<Arc<str>, usize>,
     /// How many members have a JoinGroup waiting.
     joining: usize,
+    /// Memory that they take.
+    bytes: usize,
 }
 
 impl Members {
+    /// Memory that they take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -36,7 +44,7 @@ impl Members {
         self.by_id.get(id)
     }
 
-    /// For everything but protocols and waiting joins, which are counted.
+    /// For everything but protocols, assignments and waiting joins, which are counted.
     pub fn get_mut(&mut self, id: &str) -> Option<&mut Member> {
         self.by_id.get_mut(id)
     }
@@ -85,6 +93,7 @@ impl Members {
         }
         self.count(&member.protocols);
         self.joining += usize::from(member.join.is_some());
+        self.bytes += member.bytes();
         self.by_id.insert(Arc::clone(&member.id), member);
     }
 
@@ -93,8 +102,13 @@ impl Members {
         let member = self.by_id.remove(id)?;
         self.uncount(&member.protocols);
         self.joining -= usize::from(member.join.is_some());
+        self.bytes -= member.bytes();
         if let Some(instance_id) = &member.instance_id {
             self.statics.remove(instance_id);
+        }
+        if self.is_empty() {
+            // The room of many is not kept for none.
+            *self = Self::default();
         }
         Some(member)
     }
@@ -104,10 +118,21 @@ impl Members {
         let Some(mut member) = self.by_id.remove(id) else {
             return;
         };
+        self.bytes -= member.bytes();
         self.uncount(&member.protocols);
         self.count(&protocols);
         member.protocols = protocols;
+        self.bytes += member.bytes();
         self.by_id.insert(Arc::clone(&member.id), member);
+    }
+
+    /// Gives each member its share.
+    pub fn assign(&mut self, share: impl Fn(&str) -> Bytes) {
+        self.bytes = 0;
+        for member in self.by_id.values_mut() {
+            member.assignment = share(&member.id);
+            self.bytes += member.bytes();
+        }
     }
 
     /// Lets a member wait for its join. An older join of the same member is given up: its client

@@ -34,9 +34,7 @@ impl Group {
     pub fn prepare_rebalance(&mut self, turn: &mut Turn<'_>, reason: &str) {
         let now = turn.now;
         if self.state == State::CompletingRebalance {
-            for member in self.members.iter_mut() {
-                member.assignment = Bytes::new();
-            }
+            self.members.assign(|_| Bytes::new());
             self.answer_syncs(now, Some(ErrorCode::RebalanceInProgress), None);
         }
         self.clear_owed_syncs();
@@ -93,7 +91,7 @@ impl Group {
         self.from_empty = false;
         self.new_member_added = false;
         self.protocol = self.members.vote();
-        self.subscribed = self.read_subscriptions();
+        self.update_subscribed();
         if self.members.is_empty() {
             self.become_empty(turn);
         } else {

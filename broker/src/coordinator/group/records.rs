@@ -85,7 +85,7 @@ impl Group {
         if !self.members.is_empty() {
             self.state = State::Stable;
         }
-        self.subscribed = self.read_subscriptions();
+        self.update_subscribed();
     }
 
     /// Gives all loaded members their session timeout anew.

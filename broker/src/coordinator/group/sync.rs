@@ -35,6 +35,10 @@ impl Group {
             send(reply, Err(error));
             return;
         }
+        if self.is_leader(&id) && !self.has_memory_for_shares(turn, &sync.assignments) {
+            send(reply, Err(ErrorCode::CoordinatorNotAvailable));
+            return;
+        }
         if let Some(member) = self.members.get_mut(&id) {
             member.owes_sync = false;
         }
@@ -84,9 +88,7 @@ impl Group {
             self.answer_syncs(turn.now, Some(error), None);
             return self.prepare_rebalance(turn, "the assignment could not be written");
         }
-        for member in self.members.iter_mut() {
-            member.assignment = share(&member.id);
-        }
+        self.members.assign(share);
         self.recorded = true;
         self.move_to(State::Stable, turn.now);
         self.answer_syncs(turn.now, None, turn.appended);

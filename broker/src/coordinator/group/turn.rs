@@ -43,6 +43,10 @@ pub struct Turn<'a> {
     pub journal: &'a dyn Append,
     /// Offset of the last entry that was appended in this turn.
     pub appended: Option<i64>,
+    /// Bytes that the group may grow by.
+    pub room: usize,
+    /// Something was refused because it needs more.
+    pub lacked_room: bool,
 }
 
 impl Turn<'_> {

@@ -13,7 +13,7 @@ use super::super::classic::Group;
 use super::super::join::Join;
 use super::super::load::Loading;
 use super::super::member::{
-    Decided, JoinAnswer, Joined, Protocol, Refused, SyncAnswer, Synced, Waiting,
+    Decided, JoinAnswer, Joined, Member, Protocol, Refused, SyncAnswer, Synced, Waiting,
 };
 use super::super::sync::Sync;
 use super::super::timers::Now;
@@ -125,6 +125,7 @@ impl Stage {
                 initial_delay_ms,
                 max_size: 100,
                 offsets_retention_ms: 60_000,
+                memory_max_bytes: usize::MAX,
             },
             ticks_ms: 0,
             tickets: 0,
@@ -142,8 +143,22 @@ impl Stage {
             limits: &self.limits,
             journal: &self.journal,
             appended: None,
+            room: self.limits.memory_max_bytes,
+            lacked_room: false,
         };
-        act(&mut self.group, &mut turn)
+        let result = act(&mut self.group, &mut turn);
+        self.check_counts();
+        result
+    }
+
+    /// What is counted as it changes is what is there.
+    fn check_counts(&self) {
+        let group = &self.group;
+        let members: usize = group.members.iter().map(Member::bytes).sum();
+        assert_eq!(group.members.bytes(), members);
+        assert_eq!(group.offsets.bytes(), group.offsets.recount());
+        assert_eq!(group.in_doubt.bytes(), group.in_doubt.recount());
+        assert_eq!(group.pending.bytes(), group.pending.recount());
     }
 
     /// Time passes; the group is looked at whenever it asked for it.
