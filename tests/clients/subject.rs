@@ -9,7 +9,8 @@
 //! Some of them (java, franz, confluent) also take `BOOTSTRAP process INPUT OUTPUT ID`. As the member
 //! ID of a group ID with the transactional id ID, it copies batches of up to 40 records from INPUT to
 //! the same partition of OUTPUT with a `!` behind the value, aborts and repeats every third
-//! transaction, and goes on until it is killed.
+//! transaction, and goes on until it is killed. `BOOTSTRAP steps` (java, franz) is for
+//! tests/transactions.
 //!
 //! Record `i` has the key `client-codec-i`, a value of 100 `x` and `i` (every tenth has none), and the
 //! headers `client`, `n=1` and `n=2`: a name that comes twice. A consumer prints key, value (`NULL`

@@ -1,7 +1,10 @@
 //! Finds in a history what transactions must never show.
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::history::{History, Id, Isolation, Outcome, Place, Reading, Transaction};
+use crate::history::{
+    Feed, History, Id, Isolation, Outcome, Place, Reading, Source, Told, Transaction,
+};
+use crate::offsets::check_offsets;
 
 /// Something that must not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,18 @@ pub(crate) enum Anomaly {
     Misplaced { id: Id, told: i64, found: i64 },
     /// A producer committed after another one had shut it out.
     Unfenced { producer: u32, id: Id },
+    /// A group's offset was told that no transaction had committed by then.
+    AbortedOffset { told: Told },
+    /// A group's offset was told to be lower than what had been committed by then.
+    LostOffset { told: Told, committed: i64 },
+    /// A group's offset was told to be lower than it had been told before.
+    OffsetBackwards { told: Told, before: i64 },
+    /// Two visible records are copies of one that a group consumed.
+    CopiedTwice { source: Source, ids: Vec<Id> },
+    /// A group has come further than to this record, of which no copy is visible.
+    NeverCopied { source: Source },
+    /// Nobody was told how far a group came in the end.
+    NotTold { feed: Feed },
 }
 
 /// What is known of a record from those who wrote.
@@ -61,6 +76,7 @@ pub(crate) fn check(history: &History) -> Vec<Anomaly> {
     }
     places(history, &mut found);
     unfenced(history, &mut found);
+    check_offsets(history, &mut found);
     found
 }
 
@@ -101,7 +117,9 @@ fn each_record(reading: &Reading, known: &HashMap<Id, Known>, found: &mut Vec<An
         }
         match outcome {
             Some(Outcome::Aborted) => found.push(Anomaly::AbortedRead { reader, id }),
-            Some(Outcome::Committed { asked } | Outcome::Unknown { asked }) if seen.at < asked => {
+            Some(Outcome::Committed { asked, .. } | Outcome::Unknown { asked })
+                if seen.at < asked =>
+            {
                 found.push(Anomaly::DirtyRead { reader, id });
             }
             _ => {}
@@ -245,7 +263,7 @@ fn unfenced(history: &History, found: &mut Vec<Anomaly>) {
             continue;
         };
         let fenced = history.fenced.get(&id.producer);
-        if let (Outcome::Committed { asked }, Some(fenced)) = (transaction.outcome, fenced)
+        if let (Outcome::Committed { asked, .. }, Some(fenced)) = (transaction.outcome, fenced)
             && asked > *fenced
         {
             let producer = id.producer;

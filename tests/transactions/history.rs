@@ -43,18 +43,34 @@ pub(crate) struct Place {
     pub(crate) offset: i64,
 }
 
+/// A partition of the input as one group reads it: each group copies the input for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Feed {
+    pub(crate) group: u32,
+    pub(crate) partition: i32,
+}
+
+/// A record of the input, as one group reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Source {
+    pub(crate) feed: Feed,
+    pub(crate) offset: i64,
+}
+
 /// A record handed to a client, for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Write {
     pub(crate) id: Id,
     pub(crate) partition: i32,
+    /// What it is a copy of, if it was consumed.
+    pub(crate) source: Option<Source>,
 }
 
 /// How a transaction ended, as far as its producer can know. Times are of a [`Clock`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The commit was acknowledged; `asked` is when it was asked for.
-    Committed { asked: u64 },
+    /// The commit was asked for and acknowledged.
+    Committed { asked: u64, answered: u64 },
     /// No commit was ever asked for.
     Aborted,
     /// A commit was asked for and the answer was an error, or none.
@@ -65,6 +81,8 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Transaction {
     pub(crate) writes: Vec<Write>,
+    /// How far its group comes by it: the next offset to read.
+    pub(crate) offsets: Vec<(Feed, i64)>,
     pub(crate) outcome: Outcome,
 }
 
@@ -109,6 +127,18 @@ pub(crate) struct Reading {
     pub(crate) seen: Vec<Seen>,
 }
 
+/// What somebody was told of a group's committed offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) feed: Feed,
+    pub(crate) asked: u64,
+    pub(crate) answered: u64,
+    /// The next offset to read, -1 if none was committed.
+    pub(crate) offset: i64,
+    /// Whether it was not to be told while a transaction has it in doubt (`require_stable`).
+    pub(crate) stable: bool,
+}
+
 /// All of it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
@@ -117,6 +147,8 @@ pub(crate) struct History {
     pub(crate) readings: Vec<Reading>,
     /// When a producer was shut out by a second one with its transactional id.
     pub(crate) fenced: BTreeMap<u32, u64>,
+    /// What was told of groups; the end of it was told after everything had ended.
+    pub(crate) told: Vec<Told>,
 }
 
 /// The time that all clients of a history share.

@@ -103,7 +103,11 @@ fn acknowledged(producer: &TestProducer) -> Result<Vec<Plain>> {
         let id = Id::of_value(&report.value).context("its own value")?;
         let (partition, offset) = report.place;
         all.push(Plain {
-            write: Write { id, partition },
+            write: Write {
+                id,
+                partition,
+                source: None,
+            },
             offset: Some(offset),
         });
     }

@@ -14,7 +14,13 @@ fn write(producer: u32, number: u32, partition: i32) -> Write {
     Write {
         id: id(producer, number),
         partition,
+        source: None,
     }
+}
+
+fn committed(asked: u64) -> Outcome {
+    let answered = asked + 1;
+    Outcome::Committed { asked, answered }
 }
 
 fn place(partition: i32, offset: i64) -> Place {
@@ -39,9 +45,10 @@ fn reading(reader: &str, isolation: Isolation, seen: &[(i32, i64, Id)]) -> Readi
 fn clean() -> History {
     let transaction = |writes: &[Write], outcome| Transaction {
         writes: writes.to_vec(),
+        offsets: Vec::new(),
         outcome,
     };
-    let committed = [
+    let visible = [
         (0, 0, id(1, 0)),
         (1, 0, id(1, 1)),
         (0, 1, id(9, 0)),
@@ -49,31 +56,29 @@ fn clean() -> History {
         (1, 5, id(2, 1)),
         (0, 7, id(1, 3)),
     ];
-    let mut all = committed.to_vec();
+    let mut all = visible.to_vec();
     all.insert(3, (0, 3, id(1, 2)));
     History {
         transactions: vec![
-            transaction(
-                &[write(1, 0, 0), write(1, 1, 1)],
-                Outcome::Committed { asked: 10 },
-            ),
+            transaction(&[write(1, 0, 0), write(1, 1, 1)], committed(10)),
             transaction(&[write(1, 2, 0)], Outcome::Aborted),
             transaction(
                 &[write(2, 0, 0), write(2, 1, 1)],
                 Outcome::Unknown { asked: 20 },
             ),
-            transaction(&[write(1, 3, 0)], Outcome::Committed { asked: 30 }),
+            transaction(&[write(1, 3, 0)], committed(30)),
         ],
         plain: vec![Plain {
             write: write(9, 0, 0),
             offset: Some(1),
         }],
         readings: vec![
-            reading("early", Isolation::Committed, &committed),
-            reading("late", Isolation::Committed, &committed),
+            reading("early", Isolation::Committed, &visible),
+            reading("late", Isolation::Committed, &visible),
             reading("all", Isolation::Uncommitted, &all),
         ],
         fenced: [(1, 35)].into(),
+        told: Vec::new(),
     }
 }
 
@@ -288,13 +293,13 @@ fn a_commit_of_one_who_was_shut_out_is_found() {
 fn random(chance: &mut Random) -> History {
     let mut history = History::default();
     let mut next = [0; 3];
-    let (mut numbers, mut committed, mut all) = ([0; 4], Vec::new(), Vec::new());
+    let (mut numbers, mut shown, mut all) = ([0; 4], Vec::new(), Vec::new());
     for time in 1..40 {
         let producer = chance.below(4) as u32;
         let outcome = match chance.below(3) {
             0 => Outcome::Aborted,
             1 => Outcome::Unknown { asked: time },
-            _ => Outcome::Committed { asked: time },
+            _ => committed(time),
         };
         let visible = match outcome {
             Outcome::Aborted => false,
@@ -311,14 +316,18 @@ fn random(chance: &mut Random) -> History {
             next[partition] += 1 + chance.below(2) as i64;
             all.push(seen);
             if visible {
-                committed.push(seen);
+                shown.push(seen);
             }
         }
-        history.transactions.push(Transaction { writes, outcome });
+        history.transactions.push(Transaction {
+            writes,
+            offsets: Vec::new(),
+            outcome,
+        });
     }
     history.readings = vec![
-        reading("one", Isolation::Committed, &committed),
-        reading("two", Isolation::Committed, &committed),
+        reading("one", Isolation::Committed, &shown),
+        reading("two", Isolation::Committed, &shown),
         reading("all", Isolation::Uncommitted, &all),
     ];
     history

@@ -1,19 +1,23 @@
 //! The load against the real process, its kills and restarts, and what is checked afterwards.
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use harness::{Broker, Options, PATIENCE, Random, ask, eventually, rd, unique};
+use harness::{Broker, Options, PATIENCE, Random, ask, eventually, foreign, rd, unique};
 
 use crate::checker::check;
+use crate::clients::{Kind, Programs};
+use crate::groups::{self, Watcher};
 use crate::history::{Clock, History, Isolation, Outcome};
+use crate::inputs;
 use crate::plain::{LAST, PlainWriters, write_last};
 use crate::readers::Readers;
-use crate::writers::{Notes, Writers};
+use crate::remote::Remote;
+use crate::version;
+use crate::writers::{Quota, Writers};
 
 /// Partitions of the topic.
 pub(crate) const PARTITIONS: i32 = 8;
-/// Transactional ids.
-const WRITERS: u32 = 32;
 /// Producers without transactions; their numbers come after [`LAST`].
 const PLAIN: [u32; 2] = [LAST + 1, LAST + 2];
 
@@ -22,6 +26,45 @@ const PLAIN: [u32; 2] = [LAST + 1, LAST + 2];
 pub(crate) struct Place {
     pub(crate) bootstrap: String,
     pub(crate) topic: String,
+    /// The topic that groups copy, and how many records each partition of it has.
+    pub(crate) input: String,
+    pub(crate) inputs: i64,
+}
+
+impl Place {
+    /// The name of a group.
+    pub(crate) fn group(&self, number: u32) -> String {
+        format!("{}-{number}", self.input)
+    }
+}
+
+/// The transactional producers: for each, how many write how many transactions.
+fn quotas(wanted: u64) -> [Quota; 3] {
+    let quota = |kind, writers, copying, percent| Quota {
+        kind,
+        writers,
+        wanted: wanted * percent / 100,
+        copying,
+    };
+    [
+        quota(Kind::Librdkafka, 20, 10, 60),
+        quota(Kind::Java, 8, 6, 20),
+        quota(Kind::Franz, 6, 0, 20),
+    ]
+}
+
+fn programs() -> Programs {
+    let java = || {
+        let mut command = Command::new("java");
+        command.args(["-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
+        command.arg("-cp").arg(foreign::class_path()?).arg("Client");
+        Ok(command)
+    };
+    let franz = || Ok(Command::new(foreign::cached("franz")?));
+    Programs {
+        java: Remote::new(java),
+        franz: Remote::new(franz),
+    }
 }
 
 #[test]
@@ -34,9 +77,12 @@ fn transactions_hold_under_kills_pauses_zombies_and_aborts() -> Result<()> {
     let place = Place {
         bootstrap: broker.bootstrap().to_owned(),
         topic: unique("transactions"),
+        input: unique("input"),
+        inputs: (wanted / 15).max(50) as i64,
     };
     let configs = [("segment.bytes", "300000")];
     rd::create_topic(&place.bootstrap, &place.topic, PARTITIONS, &configs)?;
+    inputs::fill(&place, place.inputs)?;
     let live = [
         ("live 1", Isolation::Committed),
         ("live 2", Isolation::Committed),
@@ -45,22 +91,26 @@ fn transactions_hold_under_kills_pauses_zombies_and_aborts() -> Result<()> {
     let readers = Readers::start(&place, clock, &live, &mut chance);
     let plain = PlainWriters::start(&place, &PLAIN, &mut chance)?;
     let first = PLAIN.len() as u32 + 1;
-    let writers = Writers::start(&place, clock, (WRITERS, wanted), first, &mut chance);
+    let quotas = quotas(wanted);
+    let writers = Writers::start(&place, clock, programs(), &quotas, first, &mut chance);
+    let (names, groups) = (writers.names.clone(), writers.groups.clone());
+    let watcher = Watcher::start(&place, clock, &groups, &mut chance);
     let restarts = harass(&mut broker, &writers, &mut chance)?;
-    let Notes {
-        transactions,
-        fenced,
-        errors,
-    } = writers.finish()?;
+    let notes = writers.finish()?;
     let mut history = History {
-        transactions,
+        transactions: notes.transactions,
         plain: plain.finish()?,
         readings: Vec::new(),
-        fenced,
+        fenced: notes.fenced,
+        told: notes.told,
     };
     history.plain.extend(write_last(&place)?);
     history.readings = readers.finish()?;
     all_ended(&broker, &place)?;
+    history.told.extend(watcher.finish()?);
+    for group in groups {
+        history.told.extend(groups::settled(&place, clock, group)?);
+    }
     let last = [
         ("last 1", Isolation::Committed),
         ("last 2", Isolation::Uncommitted),
@@ -68,8 +118,12 @@ fn transactions_hold_under_kills_pauses_zombies_and_aborts() -> Result<()> {
     let readers = Readers::start(&place, clock, &last, &mut chance);
     history.readings.extend(readers.finish()?);
     let seconds = began.elapsed().as_secs();
-    eprintln!("transactions: {restarts} restarts in {seconds} s; errors: {errors:#?}");
+    eprintln!(
+        "transactions: {restarts} restarts in {seconds} s; errors: {:#?}",
+        notes.errors
+    );
     judge(&history, wanted)?;
+    version::check(&broker, &names, &quotas)?;
     broker.stop_and_check_logs()
 }
 
@@ -83,11 +137,12 @@ fn wanted() -> Result<u64> {
         .with_context(|| format!("KLAMM_TEST_TRANSACTIONS={wanted}"))
 }
 
-/// Kills and restarts the broker until the writers are done; how often.
+/// Kills and restarts the broker until the writers are done, and the foreign clients now and then;
+/// how often the broker.
 fn harass(broker: &mut Broker, writers: &Writers, chance: &mut Random) -> Result<u32> {
     let mut restarts = 0;
     while !writers.over() {
-        let until = Instant::now() + Duration::from_millis(200 + chance.below(8_000));
+        let until = Instant::now() + Duration::from_millis(200 + chance.below(5_000));
         while Instant::now() < until && !writers.over() {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -98,11 +153,19 @@ fn harass(broker: &mut Broker, writers: &Writers, chance: &mut Random) -> Result
         }
         broker.restart()?;
         restarts += 1;
+        std::thread::sleep(Duration::from_millis(chance.below(500)));
+        let programs = writers.programs();
+        match chance.below(8) {
+            0 => programs.java.kill9()?,
+            1 | 2 => programs.franz.kill9()?,
+            // Longer than the shorter ones of the timeouts.
+            3 => programs.java.pause(Duration::from_millis(1_800))?,
+            4 => programs.franz.pause(Duration::from_millis(1_800))?,
+            _ => {}
+        }
         if restarts % 5 == 0 {
-            eprintln!(
-                "transactions: {} after {restarts} restarts",
-                writers.ended()
-            );
+            let ended = writers.ended();
+            eprintln!("transactions: {ended:?} after {restarts} restarts");
         }
     }
     Ok(restarts)
@@ -147,6 +210,14 @@ fn judge(history: &History, wanted: u64) -> Result<()> {
          {} zombies, {} plain records; read: {seen:?}",
         history.fenced.len(),
         history.plain.len()
+    );
+    let offsets = history.transactions.iter();
+    let offsets = offsets.filter(|it| !it.offsets.is_empty()).count();
+    let copies = history.transactions.iter().flat_map(|it| &it.writes);
+    let copies = copies.filter(|write| write.source.is_some()).count();
+    eprintln!(
+        "transactions: {offsets} with offsets, {copies} copies, {} answers about offsets",
+        history.told.len()
     );
     ensure!(committed + aborted + unknown >= wanted);
     ensure!(committed > wanted / 4, "only {committed} commits");

@@ -1,7 +1,7 @@
 // franz-go as a subject of the tests.
 //
 //	franz BOOTSTRAP produce TOPIC CODEC COUNT | consume TOPIC GROUP COUNT | admin TOPIC
-//	franz BOOTSTRAP process INPUT OUTPUT ID
+//	franz BOOTSTRAP process INPUT OUTPUT ID | steps
 //
 // See tests/clients/subject.rs for what each must do and print.
 package main
@@ -32,6 +32,8 @@ func main() {
 		err = admin(ctx, args[0], args[2])
 	case "process":
 		err = process(ctx, args[0], args[2], args[3], args[4])
+	case "steps":
+		steps(args[0])
 	default:
 		err = fmt.Errorf("no command %q", args[1])
 	}

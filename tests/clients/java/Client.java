@@ -1,6 +1,6 @@
 // Apache Kafka's own Java client as a subject of the tests.
 //   Client BOOTSTRAP produce TOPIC CODEC COUNT | consume TOPIC GROUP COUNT | admin TOPIC
-//   Client BOOTSTRAP process INPUT OUTPUT ID
+//   Client BOOTSTRAP process INPUT OUTPUT ID | steps
 // See tests/clients/subject.rs for what each must do and print.
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -38,6 +38,7 @@ public final class Client {
             case "consume" -> consume(args[0], args[2], args[3], Integer.parseInt(args[4]));
             case "admin" -> admin(args[0], args[2]);
             case "process" -> Loop.run(args[0], args[2], args[3], args[4]);
+            case "steps" -> Steps.run(args[0]);
             default -> throw new IllegalArgumentException(args[1]);
         }
         System.out.println("OK");
