@@ -8,8 +8,8 @@ use kafka_protocol::messages::txn_offset_commit_request::{
 };
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest,
-    FindCoordinatorRequest, InitProducerIdRequest, ProduceRequest, TransactionalId,
-    TxnOffsetCommitRequest,
+    FindCoordinatorRequest, InitProducerIdRequest, ListTransactionsRequest, ProduceRequest,
+    TransactionalId, TxnOffsetCommitRequest,
 };
 
 use crate::pair::Pair;
@@ -215,5 +215,38 @@ fn epochs_rise_alike() -> Result<()> {
     }
     let (kafka, klamm) = pair.ask("abort of nothing", 5, &end(name, p, e, false))?;
     assert_eq!(kafka.producer_epoch, klamm.producer_epoch);
+    pair.verdict()
+}
+
+#[test]
+fn patterns_of_ids_are_taken_alike() -> Result<()> {
+    let mut pair = start()?;
+    for name in ["app-1", "app-2", "other"] {
+        same_producer(&mut pair, name)?;
+    }
+    for pattern in [
+        "app-.",
+        "app",
+        ".*r",
+        "(app-1|other)",
+        "",
+        "(",
+        "a)(b",
+        "[z-a]",
+        "*",
+    ] {
+        let request = ListTransactionsRequest::default()
+            .with_duration_filter(-1)
+            .with_transactional_id_pattern(Some(ask::text(pattern)));
+        let list = |wire: &mut Wire| {
+            let answer = wire.call(2, &request)?;
+            let states = answer.transaction_states.into_iter();
+            let mut ids: Vec<_> = states.map(|it| it.transactional_id.to_string()).collect();
+            ids.sort_unstable();
+            Ok((answer.error_code, ids))
+        };
+        let (kafka, klamm) = pair.both(list)?;
+        assert_eq!(kafka, klamm, "{pattern}");
+    }
     pair.verdict()
 }

@@ -25,6 +25,7 @@ const INVALID_TXN_STATE: i16 = 48;
 const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
 const PRODUCER_FENCED: i16 = 90;
 const TRANSACTION_ABORTABLE: i16 = 120;
+const INVALID_REGULAR_EXPRESSION: i16 = 128;
 
 /// A producer that does each step when it is told.
 #[derive(Debug)]
@@ -437,6 +438,17 @@ fn transactions_are_listed() -> Result<()> {
     assert_eq!(list(of_producer, 0)?, ["-empty"]);
     let long = any().with_duration_filter(3_600_000);
     assert!(!list(long, 1)?.contains(&"-open".to_owned()));
+    let like = |pattern: &str| any().with_transactional_id_pattern(Some(ask::text(pattern)));
+    assert_eq!(list(like(""), 2)?, ["-empty", "-open"]);
+    assert_eq!(list(any(), 2)?, ["-empty", "-open"]);
+    assert_eq!(list(like(".*-op[e-n]+"), 2)?, ["-open"]);
+    // All of the id.
+    assert_eq!(list(like(".*-op"), 2)?, [""; 0]);
+    for bad in ["(", "a)(b", "((a{100}){100}){100}"] {
+        let answer = open.wire.call(2, &like(bad))?;
+        assert_eq!(answer.error_code, INVALID_REGULAR_EXPRESSION, "{bad}");
+        assert!(answer.transaction_states.is_empty());
+    }
     assert_eq!(empty.end(3, true)?.0, INVALID_TXN_STATE);
     Ok(())
 }

@@ -12,6 +12,7 @@
 mod describe;
 mod formats;
 mod markers;
+mod pattern;
 mod recovery;
 mod requests;
 mod state;
@@ -21,6 +22,7 @@ mod timeouts;
 mod transactions;
 
 pub use describe::Filter;
+pub use pattern::Pattern;
 pub use requests::Target;
 pub use state::{EPOCH_PER_TRANSACTION, Identity, State};
 pub use transactions::{Transactions, Written};

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::pattern::Pattern;
 use super::state::{Identity, Partitions, State};
 use super::transactions::Transactions;
 use crate::partition::now_ms;
@@ -33,6 +34,8 @@ pub struct Filter {
     pub producer_ids: Vec<i64>,
     /// Begun longer ago than this; negative for any.
     pub longer_than_ms: i64,
+    /// With an id like this.
+    pub pattern: Option<Pattern>,
 }
 
 /// All that is counted of transactions.
@@ -57,7 +60,9 @@ impl Filter {
         let in_state = self.states.is_empty() || self.states.contains(&described.state);
         let long = self.longer_than_ms < 0
             || now_ms.saturating_sub(described.started_ms) > self.longer_than_ms;
-        of_producer && in_state && long
+        let pattern = self.pattern.as_ref();
+        let like = pattern.is_none_or(|pattern| pattern.matches(&described.id));
+        of_producer && in_state && long && like
     }
 }
 
