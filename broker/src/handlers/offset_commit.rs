@@ -8,7 +8,7 @@ use protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
-use protocol::messages::{ApiKey, OffsetCommitRequest, OffsetCommitResponse};
+use protocol::messages::{ApiKey, OffsetCommitRequest, OffsetCommitResponse, TopicName};
 
 use super::Api;
 use crate::coordinator::group::{Commit, Committer};
@@ -23,28 +23,18 @@ impl Api for OffsetCommit {
     const VERSIONS: RangeInclusive<i16> = 2..=9;
 
     async fn handle(context: Context, request: OffsetCommitRequest) -> Reply<OffsetCommitResponse> {
-        let mut commits = Vec::new();
-        let topics = request.topics.iter().map(|topic| {
-            let name: Arc<str> = Arc::from(&**topic.name);
-            let partitions = topic.partitions.iter().map(|partition| {
-                let checked = check(&context, &name, partition);
-                if checked.is_ok() {
-                    commits.push(commit(&name, partition));
-                }
-                (partition.partition_index, checked)
-            });
-            (topic.name.clone(), partitions.collect::<Vec<_>>())
-        });
-        let topics: Vec<_> = topics.collect();
-        let committed = if commits.is_empty() {
-            Ok(())
-        } else {
-            store(&context, &request, commits).await
+        let mut commits = Commits::default();
+        for topic in &request.topics {
+            let partitions = topic.partitions.iter();
+            commits.add(&context, &topic.name, partitions.map(commit));
+        }
+        let committed = match commits.take() {
+            none if none.is_empty() => Ok(()),
+            some => store(&context, &request, some).await,
         };
-        let topics = topics.into_iter().map(|(name, partitions)| {
-            let partitions = partitions.into_iter().map(|(index, checked)| {
-                let result = checked.and(committed);
-                let error_code = result.map_or_else(|error| context.error(error), |()| NONE);
+        let topics = commits.answers(&context, committed);
+        let topics = topics.map(|(name, partitions)| {
+            let partitions = partitions.into_iter().map(|(index, error_code)| {
                 OffsetCommitResponsePartition::default()
                     .with_partition_index(index)
                     .with_error_code(error_code)
@@ -57,25 +47,78 @@ impl Api for OffsetCommit {
     }
 }
 
-fn check(
-    context: &Context,
-    topic: &str,
-    partition: &OffsetCommitRequestPartition,
-) -> Result<(), ErrorCode> {
+/// A partition, and whether its offset is refused.
+type Checked = (i32, Result<(), ErrorCode>);
+
+/// The offsets that a request commits, with those that are refused before the group is asked: this
+/// API's and TxnOffsetCommit's.
+#[derive(Default)]
+pub(super) struct Commits {
+    good: Vec<Commit>,
+    checked: Vec<(TopicName, Vec<Checked>)>,
+}
+
+impl Commits {
+    /// Adds those of a topic; what `partitions` says of the topic does not count.
+    pub(super) fn add(
+        &mut self,
+        context: &Context,
+        topic: &TopicName,
+        partitions: impl Iterator<Item = Commit>,
+    ) {
+        let name: Arc<str> = Arc::from(&***topic);
+        let checked = partitions.map(|commit| {
+            let commit = Commit {
+                topic: Arc::clone(&name),
+                ..commit
+            };
+            let (index, checked) = (commit.partition, check(context, &commit));
+            if checked.is_ok() {
+                self.good.push(commit);
+            }
+            (index, checked)
+        });
+        let checked = checked.collect();
+        self.checked.push((topic.clone(), checked));
+    }
+
+    /// Takes out those that are not refused.
+    pub(super) fn take(&mut self) -> Vec<Commit> {
+        std::mem::take(&mut self.good)
+    }
+
+    /// The error codes of all partitions by topic, if those that were not refused came to this.
+    pub(super) fn answers(
+        self,
+        context: &Context,
+        committed: Result<(), ErrorCode>,
+    ) -> impl Iterator<Item = (TopicName, Vec<(i32, i16)>)> {
+        let code = move |checked: Result<(), ErrorCode>| {
+            let result = checked.and(committed);
+            result.map_or_else(|error| context.error(error), |()| NONE)
+        };
+        self.checked.into_iter().map(move |(name, partitions)| {
+            let partitions = partitions.into_iter();
+            let codes = partitions.map(|(index, checked)| (index, code(checked)));
+            (name, codes.collect())
+        })
+    }
+}
+
+fn check(context: &Context, commit: &Commit) -> Result<(), ErrorCode> {
     let broker = &context.broker;
-    let found = broker.topics.partition(topic, partition.partition_index);
+    let found = broker.topics.partition(&commit.topic, commit.partition);
     found.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
-    if metadata.len() > broker.settings.offset_metadata_max_bytes as usize {
+    if commit.metadata.len() > broker.settings.offset_metadata_max_bytes as usize {
         return Err(ErrorCode::OffsetMetadataTooLarge);
     }
     Ok(())
 }
 
-fn commit(topic: &Arc<str>, partition: &OffsetCommitRequestPartition) -> Commit {
+fn commit(partition: &OffsetCommitRequestPartition) -> Commit {
     let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
     Commit {
-        topic: Arc::clone(topic),
+        topic: Arc::default(),
         partition: partition.partition_index,
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,

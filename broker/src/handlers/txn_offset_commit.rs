@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use protocol::error::{ErrorCode, NONE};
+use protocol::error::ErrorCode;
 use protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
 use protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
@@ -12,6 +12,7 @@ use protocol::messages::txn_offset_commit_response::{
 use protocol::messages::{ApiKey, TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
 use super::Api;
+use super::offset_commit::Commits;
 use crate::coordinator::group::{self, Commit, Committer, append_error};
 use crate::coordinator::transaction::{Identity, Target};
 use crate::dispatch::{Context, Reply};
@@ -33,28 +34,18 @@ impl Api for TxnOffsetCommit {
         context: Context,
         request: TxnOffsetCommitRequest,
     ) -> Reply<TxnOffsetCommitResponse> {
-        let mut commits = Vec::new();
-        let topics = request.topics.iter().map(|topic| {
-            let name: Arc<str> = Arc::from(&**topic.name);
-            let partitions = topic.partitions.iter().map(|partition| {
-                let checked = check(&context, &name, partition);
-                if checked.is_ok() {
-                    commits.push(commit(&name, partition));
-                }
-                (partition.partition_index, checked)
-            });
-            (topic.name.clone(), partitions.collect::<Vec<_>>())
-        });
-        let topics: Vec<_> = topics.collect();
-        let committed = if commits.is_empty() {
-            Ok(())
-        } else {
-            store(&context, &request, commits).await
+        let mut commits = Commits::default();
+        for topic in &request.topics {
+            let partitions = topic.partitions.iter();
+            commits.add(&context, &topic.name, partitions.map(commit));
+        }
+        let committed = match commits.take() {
+            none if none.is_empty() => Ok(()),
+            some => store(&context, &request, some).await,
         };
-        let topics = topics.into_iter().map(|(name, partitions)| {
-            let partitions = partitions.into_iter().map(|(index, checked)| {
-                let result = checked.and(committed);
-                let error_code = result.map_or_else(|error| context.error(error), |()| NONE);
+        let topics = commits.answers(&context, committed);
+        let topics = topics.map(|(name, partitions)| {
+            let partitions = partitions.into_iter().map(|(index, error_code)| {
                 TxnOffsetCommitResponsePartition::default()
                     .with_partition_index(index)
                     .with_error_code(error_code)
@@ -67,25 +58,10 @@ impl Api for TxnOffsetCommit {
     }
 }
 
-fn check(
-    context: &Context,
-    topic: &str,
-    partition: &TxnOffsetCommitRequestPartition,
-) -> Result<(), ErrorCode> {
-    let broker = &context.broker;
-    let found = broker.topics.partition(topic, partition.partition_index);
-    found.ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
-    if metadata.len() > broker.settings.offset_metadata_max_bytes as usize {
-        return Err(ErrorCode::OffsetMetadataTooLarge);
-    }
-    Ok(())
-}
-
-fn commit(topic: &Arc<str>, partition: &TxnOffsetCommitRequestPartition) -> Commit {
+fn commit(partition: &TxnOffsetCommitRequestPartition) -> Commit {
     let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
     Commit {
-        topic: Arc::clone(topic),
+        topic: Arc::default(),
         partition: partition.partition_index,
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,
