@@ -120,7 +120,9 @@ impl Group {
             Ok(())
         };
         let results: Vec<_> = places.iter().map(|(topic, _)| allowed(topic)).collect();
-        let known = |topic: &str, partition| self.offsets.get(topic, partition).is_some();
+        let known = |topic: &str, partition| {
+            self.offsets.get(topic, partition).is_some() || self.in_doubt.has(topic, partition)
+        };
         let gone = places.iter().zip(&results);
         let gone = gone.filter(|((topic, partition), it)| it.is_ok() && known(topic, *partition));
         let gone: Vec<_> = gone.map(|(place, _)| place.clone()).collect();
@@ -128,6 +130,8 @@ impl Group {
         Ok(results)
     }
 
+    /// Drops offsets, those in doubt too: they stand before the tombstone, and cleaning would take
+    /// them out of the journal.
     fn drop_offsets(
         &mut self,
         turn: &mut Turn<'_>,
@@ -141,14 +145,24 @@ impl Group {
         let entries: Vec<_> = places.iter().map(entry).collect();
         turn.append(&entries)?;
         for (topic, partition) in places {
-            self.offsets.set(topic, *partition, None);
+            self.drop_offset(topic, *partition);
         }
         Ok(())
     }
 
+    /// A tombstone stands in the journal.
+    pub fn drop_offset(&mut self, topic: &str, partition: i32) {
+        self.offsets.set(topic, partition, None);
+        self.in_doubt.drop(topic, partition);
+    }
+
     /// The topic was deleted: so are its offsets.
     pub fn forget_topic(&mut self, turn: &mut Turn<'_>, deleted: &str) -> Result<(), ErrorCode> {
-        let places = self.offsets.places(|topic, _| topic == deleted);
+        let mut places = self.offsets.places(|topic, _| topic == deleted);
+        let in_doubt = self.in_doubt.places();
+        places.extend(in_doubt.filter(|(topic, _)| **topic == *deleted).cloned());
+        places.sort_unstable();
+        places.dedup();
         self.drop_offsets(turn, &places)
     }
 
@@ -176,7 +190,9 @@ impl Group {
             let in_use = self.state != State::Empty && (unknown || self.is_subscribed(topic));
             now_ms >= due_ms && !in_use
         };
-        let places = self.offsets.places(expired);
+        let mut places = self.offsets.places(expired);
+        // A younger one is on its way.
+        places.retain(|(topic, partition)| !self.in_doubt.has(topic, *partition));
         self.drop_offsets(turn, &places)?;
         let idle = self.state == State::Empty && self.pending.is_empty();
         if idle && self.offsets.is_empty() && self.in_doubt.is_empty() {

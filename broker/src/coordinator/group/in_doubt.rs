@@ -2,7 +2,8 @@
 //! the journal as part of the transaction; its marker there makes them count or drops them, for a
 //! replay as for the living.
 //!
-//! A plain commit that stands after them in the journal wins over them, whenever the marker comes.
+//! A plain commit or a tombstone that stands after them in the journal wins over them, whenever the
+//! marker comes.
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -77,11 +78,21 @@ impl InDoubt {
 
     /// Whether the offset of a partition is in doubt.
     pub fn has(&self, topic: &str, partition: i32) -> bool {
-        let mut transactions = self.by_producer.values();
-        transactions.any(|places| {
-            let mut places = places.keys();
-            places.any(|(name, index)| **name == *topic && *index == partition)
-        })
+        let mut places = self.places();
+        places.any(|(name, index)| **name == *topic && *index == partition)
+    }
+
+    /// The partitions whose offsets are in doubt; one may come more than once.
+    pub fn places(&self) -> impl Iterator<Item = &(Arc<str>, i32)> {
+        self.by_producer.values().flat_map(BTreeMap::keys)
+    }
+
+    /// Takes the offset of a partition out, whoever committed it.
+    pub fn drop(&mut self, topic: &str, partition: i32) {
+        for places in self.by_producer.values_mut() {
+            places.retain(|(name, index), _| **name != *topic || *index != partition);
+        }
+        self.by_producer.retain(|_, places| !places.is_empty());
     }
 
     /// Puts one in.

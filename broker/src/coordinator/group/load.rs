@@ -64,13 +64,15 @@ impl Loading {
             } => {
                 let committed = value.map(Committed::read).transpose()?;
                 let committed = committed.map(|it| Committed { at, ..it });
-                if let (Some(id), Some(it)) = (producer_id, &committed) {
-                    let group = self.group(&group);
-                    let name = Arc::clone(&group.name);
-                    group.in_doubt.put(id, topic.into(), partition, it.clone());
-                    self.in_doubt.entry(id).or_default().insert(name);
-                } else {
-                    self.group(&group).offsets.set(&topic, partition, committed);
+                let group = self.group(&group);
+                match (committed, producer_id) {
+                    (None, _) => group.drop_offset(&topic, partition),
+                    (Some(it), None) => group.offsets.set(&topic, partition, Some(it)),
+                    (Some(it), Some(id)) => {
+                        let name = Arc::clone(&group.name);
+                        group.in_doubt.put(id, topic.into(), partition, it);
+                        self.in_doubt.entry(id).or_default().insert(name);
+                    }
                 }
             }
             Key::Group(group) => {

@@ -130,3 +130,43 @@ fn a_commit_that_cannot_be_written_leaves_nothing_in_doubt() {
     assert_eq!(in_transaction(&mut stage, NOBODY, 7, 5), error);
     assert_eq!(offset_of(&stage), (-1, false));
 }
+
+#[test]
+fn a_tombstone_takes_offsets_in_doubt_with_it() {
+    let places = [("t".into(), 0)];
+    for before in [false, true] {
+        let mut stage = Stage::new();
+        if before {
+            plainly(&mut stage, 3);
+        }
+        in_transaction(&mut stage, NOBODY, 7, 5).unwrap();
+        let deleted = stage.turn(|group, turn| group.delete_offsets(turn, &places));
+        assert_eq!(deleted, Ok(vec![Ok(())]));
+        assert_eq!(offset_of(&stage), (-1, false));
+        // What is committed after it counts.
+        in_transaction(&mut stage, NOBODY, 8, 6).unwrap();
+        stage.end(7, true);
+        assert_eq!(offset_of(&stage), (-1, true));
+        stage.end(8, true);
+        assert_eq!(offset_of(&stage), (6, false));
+        in_transaction(&mut stage, NOBODY, 7, 9).unwrap();
+        stage
+            .turn(|group, turn| group.forget_topic(turn, "t"))
+            .unwrap();
+        stage.end(7, true);
+        assert_eq!(offset_of(&stage), (-1, false));
+    }
+}
+
+#[test]
+fn an_offset_does_not_expire_while_the_next_is_in_doubt() {
+    let mut stage = Stage::new();
+    plainly(&mut stage, 3);
+    in_transaction(&mut stage, NOBODY, 7, 5).unwrap();
+    stage.pass(120_000);
+    stage.turn(Group::expire_offsets).unwrap();
+    assert_eq!(offset_of(&stage), (3, true));
+    stage.end(7, false);
+    stage.turn(Group::expire_offsets).unwrap();
+    assert_eq!(offset_of(&stage), (-1, false));
+}
