@@ -6,10 +6,12 @@
 mod fields;
 pub mod group;
 mod journal;
+mod journals;
 pub mod transaction;
 
 pub use group::Groups;
 pub use journal::{Entry, Journal, JournalError, Replayed};
+pub use journals::Journals;
 pub use transaction::Transactions;
 
 /// The partition of a name, as Kafka reckons it: Java's hash of the name's UTF-16.

@@ -175,8 +175,9 @@ fn a_zombie_is_refused_alike() -> Result<()> {
     assert!(heir > e);
     pair.ask("produce late", 9, &produce(name, p, e, 1, "t"))?;
     pair.ask("add late", 3, &add(name, p, e, "t"))?;
-    for version in [1, 3] {
+    for version in [1, 3, 5] {
         pair.ask("commit late", version, &end(name, p, e, true))?;
+        pair.ask("abort late", version, &end(name, p, e, false))?;
     }
     pair.ask("offsets late", 3, &offsets(name, p, e, "t"))?;
     let late = AddOffsetsToTxnRequest::default()
@@ -215,6 +216,38 @@ fn epochs_rise_alike() -> Result<()> {
     }
     let (kafka, klamm) = pair.ask("abort of nothing", 5, &end(name, p, e, false))?;
     assert_eq!(kafka.producer_epoch, klamm.producer_epoch);
+    pair.verdict()
+}
+
+/// What another producer ended is no retry to the one that it was taken from.
+#[test]
+fn a_zombie_of_an_epoch_per_transaction_is_refused_alike() -> Result<()> {
+    let mut pair = start()?;
+    let name = "raised";
+    let (p, e) = same_producer(&mut pair, name)?;
+    pair.ask("join", 12, &produce(name, p, e, 0, "t"))?;
+    pair.ask("end", 5, &end(name, p, e, true))?;
+    let e = e + 1;
+    pair.both(|wire| {
+        let joined = eventually("the next transaction", || {
+            let answer = wire.call(12, &produce(name, p, e, 0, "t")).ok()?;
+            (answer.responses[0].partition_responses[0].error_code == 0).then_some(())
+        });
+        joined.context("join")
+    })?;
+    // Until the heir has its epoch Apache Kafka takes the zombie's EndTxn for a retry, and an abort
+    // gives it the heir's place; klamm does not (`docs/decisions/0014`).
+    pair.ask("the heir comes", 4, &init(name))?;
+    pair.both(|wire| {
+        let settled = eventually("the heir", || {
+            let answer = wire.call(4, &init(name)).ok()?;
+            (answer.error_code == 0).then_some(())
+        });
+        settled.context("InitProducerId")
+    })?;
+    for commits in [true, false] {
+        pair.ask("end by the zombie", 5, &end(name, p, e, commits))?;
+    }
     pair.verdict()
 }
 

@@ -1,24 +1,12 @@
 //! Transactions step by step on the wire: what comes late, what comes twice, and what a kill between
 //! two steps leaves.
-use std::collections::BTreeMap;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use harness::talk::settled;
-use harness::{Batch, Broker, Options, PATIENCE, Wire, ask, eventually, unique};
-use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
-use kafka_protocol::messages::offset_fetch_request::{
-    OffsetFetchRequestGroup, OffsetFetchRequestTopics,
-};
-use kafka_protocol::messages::txn_offset_commit_request::{
-    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
-};
-use kafka_protocol::messages::{
-    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiVersionsRequest,
-    DescribeTransactionsRequest, EndTxnRequest, InitProducerIdRequest, ListTransactionsRequest,
-    OffsetFetchRequest, TransactionalId, TxnOffsetCommitRequest,
-};
+use harness::{Broker, Options, PATIENCE, ask, eventually, unique};
+use kafka_protocol::messages::{ApiVersionsRequest, ListTransactionsRequest};
 
-const TRANSACTIONAL: i16 = 1 << 4;
+use crate::stepper::{Stepper, committed_offset, look, topic};
+
 const UNSTABLE_OFFSET_COMMIT: i16 = 88;
 const INVALID_PRODUCER_EPOCH: i16 = 47;
 const INVALID_TXN_STATE: i16 = 48;
@@ -26,161 +14,6 @@ const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
 const PRODUCER_FENCED: i16 = 90;
 const TRANSACTION_ABORTABLE: i16 = 120;
 const INVALID_REGULAR_EXPRESSION: i16 = 128;
-
-/// A producer that does each step when it is told.
-#[derive(Debug)]
-struct Stepper {
-    wire: Wire,
-    id: TransactionalId,
-    producer: (i64, i16),
-    /// The next sequence by topic.
-    sequences: BTreeMap<String, i32>,
-}
-
-impl Stepper {
-    fn new(broker: &Broker, id: &str) -> Result<Self> {
-        let mut stepper = Self {
-            wire: broker.wire()?,
-            id: TransactionalId(ask::text(id)),
-            producer: (-1, -1),
-            sequences: BTreeMap::new(),
-        };
-        stepper.init(60_000)?;
-        Ok(stepper)
-    }
-
-    /// InitProducerId until it is answered with an epoch.
-    fn init(&mut self, timeout_ms: i32) -> Result<()> {
-        let request = InitProducerIdRequest::default()
-            .with_transactional_id(Some(self.id.clone()))
-            .with_transaction_timeout_ms(timeout_ms)
-            .with_producer_id((-1).into())
-            .with_producer_epoch(-1);
-        self.producer = eventually("a producer id", || {
-            let answer = self.wire.call(4, &request).ok()?;
-            (answer.error_code == 0).then_some((answer.producer_id.0, answer.producer_epoch))
-        })?;
-        self.sequences.clear();
-        Ok(())
-    }
-
-    fn add(&mut self, topic: &str) -> Result<i16> {
-        let topics = AddPartitionsToTxnTopic::default()
-            .with_name(ask::topic(topic))
-            .with_partitions(vec![0]);
-        let request = AddPartitionsToTxnRequest::default()
-            .with_v3_and_below_transactional_id(self.id.clone())
-            .with_v3_and_below_producer_id(self.producer.0.into())
-            .with_v3_and_below_producer_epoch(self.producer.1)
-            .with_v3_and_below_topics(vec![topics]);
-        let answer = self.wire.call(3, &request)?;
-        let topics = answer.results_by_topic_v3_and_below;
-        let topic = topics.first().context("no topic")?;
-        let partition = topic.results_by_partition.first().context("none")?;
-        Ok(partition.partition_error_code)
-    }
-
-    /// Produces one record; gives the error code.
-    fn produce(&mut self, version: i16, topic: &str, value: &str) -> Result<i16> {
-        let (id, epoch) = self.producer;
-        let sequence = self.sequences.entry(topic.to_owned()).or_default();
-        let mut batch = Batch::of(&[value]).producer(id, epoch, *sequence);
-        batch.attributes = TRANSACTIONAL;
-        let request =
-            ask::produce(topic, batch.bytes()).with_transactional_id(Some(self.id.clone()));
-        let answer = self.wire.call(version, &request)?;
-        let code = answer.responses[0].partition_responses[0].error_code;
-        *sequence += i32::from(code == 0);
-        Ok(code)
-    }
-
-    fn end_request(&self, commits: bool) -> EndTxnRequest {
-        EndTxnRequest::default()
-            .with_transactional_id(self.id.clone())
-            .with_producer_id(self.producer.0.into())
-            .with_producer_epoch(self.producer.1)
-            .with_committed(commits)
-    }
-
-    fn end(&mut self, version: i16, commits: bool) -> Result<(i16, (i64, i16))> {
-        let request = self.end_request(commits);
-        let answer = self.wire.call(version, &request)?;
-        let producer = (answer.producer_id.0, answer.producer_epoch);
-        Ok((answer.error_code, producer))
-    }
-
-    fn commit_offset(
-        &mut self,
-        version: i16,
-        group: &str,
-        topic: &str,
-        offset: i64,
-    ) -> Result<i16> {
-        let partition = TxnOffsetCommitRequestPartition::default()
-            .with_partition_index(0)
-            .with_committed_offset(offset)
-            .with_committed_metadata(Some(ask::text("")));
-        let topics = TxnOffsetCommitRequestTopic::default()
-            .with_name(ask::topic(topic))
-            .with_partitions(vec![partition]);
-        let request = TxnOffsetCommitRequest::default()
-            .with_transactional_id(self.id.clone())
-            .with_group_id(ask::group(group))
-            .with_producer_id(self.producer.0.into())
-            .with_producer_epoch(self.producer.1)
-            .with_generation_id(-1)
-            .with_topics(vec![topics]);
-        let answer = self.wire.call(version, &request)?;
-        Ok(answer.topics[0].partitions[0].error_code)
-    }
-
-    fn add_offsets(&mut self, group: &str) -> Result<i16> {
-        let request = AddOffsetsToTxnRequest::default()
-            .with_transactional_id(self.id.clone())
-            .with_producer_id(self.producer.0.into())
-            .with_producer_epoch(self.producer.1)
-            .with_group_id(ask::group(group));
-        Ok(self.wire.call(3, &request)?.error_code)
-    }
-
-    fn state(&mut self) -> Result<String> {
-        let request =
-            DescribeTransactionsRequest::default().with_transactional_ids(vec![self.id.clone()]);
-        let answer = self.wire.call(0, &request)?;
-        Ok(answer.transaction_states[0].transaction_state.to_string())
-    }
-}
-
-fn topic(broker: &Broker) -> Result<String> {
-    let topic = unique("steps");
-    broker.wire()?.create_topic(&topic, 1, &[])?;
-    Ok(topic)
-}
-
-/// High watermark, last stable offset, and the aborted transactions' first offsets.
-fn look(broker: &Broker, topic: &str) -> Result<(i64, i64, Vec<i64>)> {
-    let request = ask::fetch(topic, 0).with_isolation_level(1);
-    let answer = broker.wire()?.fetch(&request)?;
-    ensure!(answer.error_code == 0, "{answer:?}");
-    let aborted = answer.aborted_transactions.context("null")?;
-    let aborted = aborted.iter().map(|it| it.first_offset).collect();
-    Ok((answer.high_watermark, answer.last_stable_offset, aborted))
-}
-
-fn committed_offset(wire: &mut Wire, group: &str, topic: &str) -> Result<(i16, i64)> {
-    let topics = OffsetFetchRequestTopics::default()
-        .with_name(ask::topic(topic))
-        .with_partition_indexes(vec![0]);
-    let group = OffsetFetchRequestGroup::default()
-        .with_group_id(ask::group(group))
-        .with_topics(Some(vec![topics]));
-    let request = OffsetFetchRequest::default()
-        .with_groups(vec![group])
-        .with_require_stable(true);
-    let answer = wire.call(8, &request)?;
-    let found = &answer.groups[0].topics[0].partitions[0];
-    Ok((found.error_code, found.committed_offset))
-}
 
 #[test]
 fn what_comes_after_the_end_is_refused() -> Result<()> {
@@ -360,31 +193,6 @@ fn a_kill_leaves_a_transaction_whole() -> Result<()> {
     Ok(())
 }
 
-/// As after a loss of power that took what the coordinator knew, and kept what was produced.
-#[test]
-fn what_nobody_knows_of_is_aborted_at_the_start() -> Result<()> {
-    let mut broker = Broker::start(Options::default())?;
-    let topic = topic(&broker)?;
-    let mut stepper = Stepper::new(&broker, &topic)?;
-    assert_eq!(stepper.produce(12, &topic, "v")?, 0);
-    let mut known = Stepper::new(&broker, &format!("{topic}-known"))?;
-    broker.kill9()?;
-    std::fs::remove_dir_all(broker.data_dir().join("__transaction_state-0"))?;
-    broker.restart()?;
-    assert_eq!(look(&broker, &topic)?, (2, 2, vec![0]));
-    known.wire = broker.wire()?;
-    known.init(60_000)?;
-    assert_eq!(known.produce(12, &topic, "w")?, 0);
-    // This one is known, and goes on.
-    broker.kill9()?;
-    broker.restart()?;
-    assert_eq!(look(&broker, &topic)?, (3, 2, vec![0]));
-    known.wire = broker.wire()?;
-    assert_eq!(known.end(5, true)?.0, 0);
-    assert_eq!(look(&broker, &topic)?, (4, 4, vec![0]));
-    Ok(())
-}
-
 #[test]
 fn time_runs_out_over_a_restart() -> Result<()> {
     let interval = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
@@ -404,6 +212,70 @@ fn time_runs_out_over_a_restart() -> Result<()> {
     assert_eq!(stepper.end(3, true)?.0, PRODUCER_FENCED);
     assert_eq!(stepper.produce(9, &topic, "late")?, INVALID_PRODUCER_EPOCH);
     Ok(())
+}
+
+/// With an epoch per transaction an EndTxn that comes a second time is answered as the first was. That
+/// somebody else ended the transaction is another matter.
+#[test]
+fn a_transaction_that_was_ended_by_others_is_not_ended_again() -> Result<()> {
+    let interval = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
+    let broker = Broker::start(Options::default().set(interval, "20"))?;
+    for times_out in [true, false] {
+        let topic = topic(&broker)?;
+        let mut stepper = Stepper::new(&broker, &topic)?;
+        stepper.init(if times_out { 300 } else { 60_000 })?;
+        assert_eq!(stepper.produce(12, &topic, "v")?, 0);
+        let _heir = if times_out {
+            None
+        } else {
+            Some(Stepper::new(&broker, &topic)?)
+        };
+        eventually("the abort", || {
+            let looked = look(&broker, &topic).ok()?;
+            (looked == (2, 2, vec![0])).then_some(())
+        })?;
+        for commits in [true, false] {
+            assert_eq!(stepper.end(5, commits)?, (PRODUCER_FENCED, (-1, -1)));
+        }
+        assert_eq!(stepper.produce(12, &topic, "late")?, INVALID_PRODUCER_EPOCH);
+    }
+    Ok(())
+}
+
+/// One partition takes no marker: its folder is gone, and the marker needs a new file.
+#[test]
+fn a_bad_partition_keeps_no_other_open() -> Result<()> {
+    let interval = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
+    let broker = Broker::start(Options::default().set(interval, "20"))?;
+    let bad = unique("bad");
+    broker
+        .wire()?
+        .create_topic(&bad, 1, &[("segment.bytes", "1000")])?;
+    let good = topic(&broker)?;
+    assert!(bad < good, "markers are written in this order");
+    let mut stepper = Stepper::new(&broker, &good)?;
+    assert_eq!(stepper.produce(12, &bad, &"v".repeat(900))?, 0);
+    assert_eq!(stepper.produce(12, &good, "v")?, 0);
+    let folder = broker.data_dir().join(format!("{bad}-0"));
+    let aside = broker.data_dir().with_extension("aside");
+    std::fs::rename(&folder, &aside)?;
+    let request = stepper.end_request(true);
+    stepper.wire.send(5, &request)?;
+    eventually("the marker of the good one", || {
+        (look(&broker, &good).ok()? == (2, 2, vec![])).then_some(())
+    })?;
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(look(&broker, &good)?, (2, 2, vec![]), "once is enough");
+    assert_eq!(look(&broker, &bad)?, (1, 0, vec![]));
+    std::fs::rename(&aside, &folder)?;
+    eventually("the other marker", || {
+        (look(&broker, &bad).ok()? == (2, 2, vec![])).then_some(())
+    })?;
+    assert_eq!(look(&broker, &good)?, (2, 2, vec![]));
+    stepper.wire = broker.wire()?;
+    eventually("the end", || {
+        (stepper.state().ok()? == "CompleteCommit").then_some(())
+    })
 }
 
 #[test]

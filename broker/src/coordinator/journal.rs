@@ -114,6 +114,16 @@ impl Journal {
         self.partition.durable(offset).await
     }
 
+    /// Whether the entry at `offset` is on disk. If it is not, it soon will be.
+    pub fn is_durable(&self, offset: i64) -> bool {
+        let log = &self.partition.log;
+        let durable = log.flushed_offset() > offset;
+        if !durable {
+            log.request_flush();
+        }
+        durable
+    }
+
     /// Makes everything appended so far durable; blocks.
     pub fn flush(&self) -> Result<(), StorageError> {
         self.partition.log.flush()

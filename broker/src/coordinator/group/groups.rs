@@ -4,7 +4,7 @@
 //! is held. Nothing is awaited under any of them.
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,9 +18,8 @@ use super::memory::Memory;
 use super::timers::{Clock, Timers};
 use super::turn::Turn;
 use super::{Limits, TOPIC, load};
-use crate::coordinator::{Journal, partition_of};
-use crate::metadata::{Topic, Topics};
-use crate::process::in_place;
+use crate::coordinator::{Journal, Journals};
+use crate::metadata::Topics;
 
 /// What the topic needs that topics do not have by default; as in Apache Kafka.
 const CONFIGS: &[(&str, &str)] = &[
@@ -37,15 +36,12 @@ const NAME_BYTES: usize = 1024;
 #[derive(Debug)]
 pub struct Groups {
     pub settings: Arc<Settings>,
-    topics: Arc<Topics>,
     limits: Limits,
     /// What all of them take.
     pub memory: Memory,
     clock: Clock,
     timers: Timers,
-    /// One for each partition of the topic, once that is there.
-    journals: OnceLock<Vec<Journal>>,
-    creating: Mutex<()>,
+    journals: Journals,
     by_name: RwLock<HashMap<Arc<str>, Arc<Place>>>,
     pub open_transactions: OpenTransactions,
     /// Numbers the JoinGroups that wait.
@@ -85,36 +81,27 @@ pub struct GroupOffset {
     pub offset: i64,
 }
 
-fn journals_of(topic: &Topic) -> Vec<Journal> {
-    let partitions = topic.partitions();
-    partitions.iter().cloned().map(Journal::new).collect()
-}
-
 impl Groups {
     /// Loads all groups. Their members have their session timeout anew.
     pub fn open(topics: Arc<Topics>, settings: &Arc<Settings>) -> anyhow::Result<Self> {
         let limits = Limits::new(settings);
+        let count = settings.offsets_topic_num_partitions;
         let groups = Self {
             settings: Arc::clone(settings),
             memory: Memory::new(limits.memory_max_bytes),
             limits,
             clock: Clock::new(),
             timers: Timers::default(),
-            journals: OnceLock::new(),
-            creating: Mutex::new(()),
+            journals: Journals::new(topics, TOPIC, count, CONFIGS),
             by_name: RwLock::default(),
             open_transactions: OpenTransactions::default(),
             tickets: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
-            topics,
         };
-        if let Some(topic) = groups.topics.get(TOPIC) {
-            let journals = groups.journals.get_or_init(|| journals_of(&topic));
-            for (index, journal) in journals.iter().enumerate() {
-                let loaded = load::load(journal);
-                let loaded = loaded.with_context(|| format!("cannot replay {TOPIC}-{index}"))?;
-                groups.take_in(journal, loaded);
-            }
+        for (index, journal) in groups.journals.existing().iter().enumerate() {
+            let loaded = load::load(journal);
+            let loaded = loaded.with_context(|| format!("cannot replay {TOPIC}-{index}"))?;
+            groups.take_in(journal, loaded);
         }
         Ok(groups)
     }
@@ -140,33 +127,12 @@ impl Groups {
 
     /// Makes sure that the topic is there.
     pub fn ready(&self) -> Result<(), ErrorCode> {
-        self.journals().map(|_| ())
+        self.journals.all().map(|_| ())
     }
 
     /// The partition of the offsets topic that a group is kept in.
     pub fn partition_of(&self, name: &str) -> Result<i32, ErrorCode> {
-        Ok(partition_of(name, self.journals()?.len()) as i32)
-    }
-
-    fn journals(&self) -> Result<&[Journal], ErrorCode> {
-        if let Some(journals) = self.journals.get() {
-            return Ok(journals);
-        }
-        in_place(|| self.make_journals())
-    }
-
-    fn make_journals(&self) -> Result<&[Journal], ErrorCode> {
-        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(journals) = self.journals.get() {
-            return Ok(journals);
-        }
-        let count = self.settings.offsets_topic_num_partitions;
-        let topic = self.topics.internal(TOPIC, count, CONFIGS);
-        let topic = topic.map_err(|error| {
-            tracing::error!(%error, "cannot create {TOPIC}");
-            ErrorCode::CoordinatorNotAvailable
-        })?;
-        Ok(self.journals.get_or_init(|| journals_of(&topic)))
+        self.journals.partition_of(name)
     }
 
     pub fn find(&self, name: &str) -> Option<Arc<Place>> {
@@ -181,8 +147,7 @@ impl Groups {
         if name.len() > NAME_BYTES {
             return Err(ErrorCode::InvalidGroupId);
         }
-        let journals = self.journals()?;
-        let journal = journals[partition_of(name, journals.len())].clone();
+        let journal = self.journals.of(name)?;
         let name: Arc<str> = name.into();
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let place = by_name.entry(Arc::clone(&name)).or_insert_with(|| {

@@ -1,11 +1,15 @@
 //! Ending a transaction in all that it wrote to. The order, each step on disk before the next:
 //! 1. the decision, in the journal (Prepare);
-//! 2. a marker in every partition;
+//! 2. a marker in every partition, each on its own: one that fails keeps no other waiting, and those
+//!    that are done are not written again;
 //! 3. that it is done, in the journal (Complete).
 //!
-//! A crash before 1 leaves the transaction open, and it times out. After 1 the markers are written
-//! again at the next start: a second marker ends nothing. Until 3 nobody begins another transaction
-//! under this id.
+//! A crash before 1 leaves the transaction open, and it times out. After 1 the markers that are
+//! missing are written at the next start. Until 3 nobody begins another transaction under this id.
+//!
+//! Step 3 is not waited for, so the loss of power can take it and keep what the next transaction
+//! wrote. The markers of the one before must not end that one then: `Transaction::holds` says how the
+//! two are told apart.
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,70 +18,151 @@ use storage::{AppendError, Marker, Origin};
 use tokio::task::JoinHandle;
 
 use super::COORDINATOR_EPOCH;
-use super::state::{Identity, Transaction};
+use super::state::{Identity, Partitions, Transaction};
 use super::transactions::{Place, Transactions, Written};
 use crate::coordinator::{Journal, group};
 use crate::partition::{Partition, now_ms};
 
+/// A decided transaction that somebody sees to, one at a time.
+struct Ending {
+    place: Arc<Place>,
+    prepared: Arc<Transaction>,
+    /// The decision.
+    written: Written,
+}
+
+impl Ending {
+    /// `None` if nothing is decided, or somebody else sees to it.
+    fn begin(place: &Arc<Place>) -> Option<Self> {
+        let mut slot = place.lock();
+        let prepared = slot.transaction.clone()?;
+        if prepared.state.prepared().is_none() || is_same(slot.ending.as_ref(), &prepared) {
+            return None;
+        }
+        slot.ending = Some(Arc::clone(&prepared));
+        let written = place.last_written(&slot);
+        Some(Self {
+            place: Arc::clone(place),
+            prepared,
+            written,
+        })
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let mut slot = self.place.lock();
+        // The next transaction may be ending already.
+        if is_same(slot.ending.as_ref(), &self.prepared) {
+            slot.ending = None;
+        }
+    }
+}
+
+fn is_same(one: Option<&Arc<Transaction>>, other: &Arc<Transaction>) -> bool {
+    one.is_some_and(|one| Arc::ptr_eq(one, other))
+}
+
+/// A partition with what came of its marker: `None` if it needs none.
+pub(super) type Marked = (Arc<str>, i32, Result<Option<Written>, ErrorCode>);
+
 impl Transactions {
     /// Ends what was decided, on a task of its own.
     pub(super) fn end_everywhere(self: &Arc<Self>, place: &Arc<Place>) -> JoinHandle<()> {
-        let (transactions, place) = (Arc::clone(self), Arc::clone(place));
-        let (prepared, written) = {
-            let mut slot = place.lock();
-            let busy = std::mem::replace(&mut slot.ending, true);
-            let prepared = slot.transaction.clone().filter(|_| !busy);
-            (prepared, place.last_written(&slot))
-        };
+        let transactions = Arc::clone(self);
+        let ending = Ending::begin(place);
         tokio::spawn(async move {
-            let Some(prepared) = prepared else { return };
-            let ended = transactions.end_and_settle(&place, &prepared, &written);
-            if let Err(error) = ended.await {
-                tracing::warn!(transactional_id = &*place.id, %error,
-                    "the markers of a transaction are not written yet");
-                place.lock().ending = false;
+            let Some(ending) = ending else { return };
+            if let Err(error) = transactions.end_and_settle(&ending).await {
+                tracing::warn!(transactional_id = &*ending.place.id, %error,
+                    "the markers of a transaction are not all written yet");
             }
         })
     }
 
-    async fn end_and_settle(
+    async fn end_and_settle(&self, ending: &Ending) -> Result<(), ErrorCode> {
+        ending.written.durable().await?;
+        let (place, prepared) = (&ending.place, &ending.prepared);
+        let mut settled = Vec::new();
+        for (topic, index, marked) in self.write_markers(place, prepared, |_, _, _| true) {
+            let durable = match marked {
+                Ok(Some(written)) => written.durable().await,
+                marked => marked.map(|_| ()),
+            };
+            settled.push((topic, index, durable));
+        }
+        self.settle(place, prepared, settled)
+    }
+
+    /// Appends the markers of a decided transaction where they are missing and `needed`.
+    pub(super) fn write_markers(
         &self,
         place: &Place,
         prepared: &Transaction,
-        written: &Written,
-    ) -> Result<(), ErrorCode> {
-        written.durable().await?;
-        for marker in self.write_markers(&place.id, prepared)? {
-            marker.durable().await?;
-        }
-        self.complete(place, prepared)
-    }
-
-    /// Appends the markers of a decided transaction.
-    pub(super) fn write_markers(
-        &self,
-        id: &str,
-        prepared: &Transaction,
-    ) -> Result<Vec<Written>, ErrorCode> {
+        needed: impl Fn(&Partition, &str, i32) -> bool,
+    ) -> Vec<Marked> {
         let Some(commits) = prepared.state.prepared() else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
-        let mut markers = Vec::new();
-        for (topic, partitions) in &prepared.partitions {
-            for index in partitions {
-                match self.mark(topic, *index, prepared.producer, commits, None) {
-                    Ok(written) => markers.push(written),
-                    // Its records went with it.
-                    Err(ErrorCode::UnknownTopicOrPartition) => {}
-                    Err(error @ ErrorCode::InvalidProducerEpoch) => {
-                        tracing::warn!(transactional_id = id, topic = &**topic, partition = index,
-                            %error, "a partition knows of a later epoch: left without a marker");
-                    }
-                    Err(error) => return Err(error),
+        let unmarked = place.lock().unmarked.clone();
+        let write = |topic: &str, index| {
+            let partition = self.topics.partition(topic, index);
+            let known = partition.as_ref();
+            if known.is_some_and(|partition| !needed(partition, topic, index)) {
+                return Ok(None);
+            }
+            match self.mark(topic, index, prepared.producer, commits, None) {
+                Ok(written) => Ok(Some(written)),
+                // Its records went with it.
+                Err(ErrorCode::UnknownTopicOrPartition) => Ok(None),
+                Err(error @ ErrorCode::InvalidProducerEpoch) => {
+                    tracing::warn!(transactional_id = &*place.id, topic, partition = index, %error,
+                        "a partition knows of a later epoch: left without a marker");
+                    Ok(None)
                 }
+                Err(error) => Err(error),
+            }
+        };
+        let mut marked = Vec::new();
+        for (topic, partitions) in &unmarked {
+            for index in partitions {
+                marked.push((Arc::clone(topic), *index, write(topic, *index)));
             }
         }
-        Ok(markers)
+        marked
+    }
+
+    /// Notes which markers are on disk, and says so in the journal when all are.
+    pub(super) fn settle(
+        &self,
+        place: &Place,
+        prepared: &Transaction,
+        marked: Vec<(Arc<str>, i32, Result<(), ErrorCode>)>,
+    ) -> Result<(), ErrorCode> {
+        let mut failed = Ok(());
+        let mut unmarked = Partitions::new();
+        for (topic, index, result) in marked {
+            if result.is_err() {
+                failed = result;
+                unmarked.entry(topic).or_default().insert(index);
+            }
+        }
+        let mut slot = place.lock();
+        slot.unmarked = unmarked;
+        failed?;
+        let Some(next) = prepared.complete(now_ms()) else {
+            return Ok(());
+        };
+        place.become_next(&mut slot, next)?;
+        slot.unsettled = prepared.keeps_epoch().then_some(slot.written);
+        drop(slot);
+        let counts = &self.counts;
+        let count = match prepared.state.prepared() {
+            Some(true) => &counts.committed,
+            _ => &counts.aborted,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Appends one marker, of this coordinator or of the one with that epoch (WriteTxnMarkers).
@@ -110,27 +195,6 @@ impl Transactions {
             journal: Journal::new(partition),
             offset: appended.last_offset,
         })
-    }
-
-    /// All markers are on disk: says so in the journal.
-    pub(super) fn complete(&self, place: &Place, prepared: &Transaction) -> Result<(), ErrorCode> {
-        let mut slot = place.lock();
-        if slot.transaction.as_ref() != Some(prepared) {
-            return Ok(());
-        }
-        slot.ending = false;
-        let Some(next) = prepared.complete(now_ms()) else {
-            return Ok(());
-        };
-        place.become_next(&mut slot, next)?;
-        drop(slot);
-        let counts = &self.counts;
-        let count = match prepared.state.prepared() {
-            Some(true) => &counts.committed,
-            _ => &counts.aborted,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-        Ok(())
     }
 }
 

@@ -3,14 +3,17 @@
 //! What was decided is ended. What a log holds open and the coordinator knows nothing of is aborted:
 //! the loss of power can take the entry that says that a partition is in a transaction, and keep
 //! what was written to the partition. Nobody was told that either was safe.
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use config::Settings;
+use protocol::error::ErrorCode;
+use storage::ProducerInfo;
 
 use super::state::{Identity, State, Transaction};
-use super::transactions::{Place, Transactions};
+use super::transactions::{Place, Transactions, Written};
 use super::{TOPIC, formats};
 use crate::coordinator::{Groups, Journal, JournalError};
 use crate::metadata::{ProducerIds, Topics};
@@ -26,7 +29,7 @@ impl Transactions {
     ) -> anyhow::Result<Arc<Self>> {
         let transactions = Self::new(settings, topics, groups, producer_ids);
         let mut whole = true;
-        for (index, journal) in transactions.existing_journals().iter().enumerate() {
+        for (index, journal) in transactions.journals.existing().iter().enumerate() {
             let loaded = transactions.load(journal);
             whole &= loaded.with_context(|| format!("cannot replay {TOPIC}-{index}"))?;
         }
@@ -49,8 +52,13 @@ impl Transactions {
             });
             match applied {
                 Ok((id, transaction)) => {
-                    let place = Place::new(id.as_str().into(), journal.clone(), None);
-                    self.put(Arc::new(place)).lock().transaction = transaction;
+                    let place = Place::new(id.as_str().into(), journal.clone());
+                    let place = self.put(Arc::new(place));
+                    let mut slot = place.lock();
+                    match transaction {
+                        Some(transaction) => slot.hold(transaction),
+                        None => slot.transaction = None,
+                    }
                 }
                 Err(error) => {
                     whole = false;
@@ -78,19 +86,17 @@ impl Transactions {
         if transaction.state.prepared().is_none() {
             return;
         }
-        let ended = self
-            .write_markers(&place.id, &transaction)
-            .and_then(|markers| {
-                for marker in markers {
-                    let flushed = marker.journal.flush();
-                    flushed.map_err(|error| {
-                        tracing::error!(%error, "cannot flush a marker");
-                        protocol::error::ErrorCode::KafkaStorageError
-                    })?;
-                }
-                self.complete(place, &transaction)
-            });
-        match ended {
+        // What is there already is on disk: the start has seen to that.
+        let marked = self.write_markers(place, &transaction, |partition, topic, index| {
+            let open = partition.log.producer(transaction.producer.id);
+            open.and_then(|it| open_of(&it))
+                .is_some_and(|open| transaction.holds(open, topic, index))
+        });
+        let flushed = marked.into_iter().map(|(topic, index, marked)| {
+            let flushed = marked.and_then(|written| written.map_or(Ok(()), |it| flush(&it)));
+            (topic, index, flushed)
+        });
+        match self.settle(place, &transaction, flushed.collect()) {
             Ok(()) => tracing::info!(
                 transactional_id = &*place.id,
                 state = transaction.state.name(),
@@ -104,38 +110,37 @@ impl Transactions {
 
     /// Aborts the transactions that logs hold open and the coordinator does not.
     fn abort_unknown(&self) {
-        let known: Vec<Transaction> = self
-            .all()
+        let all = self.all();
+        let all = all
             .iter()
-            .filter_map(|place| place.lock().transaction.clone())
-            .filter(|it| it.state == State::Ongoing || it.state.prepared().is_some())
-            .collect();
+            .filter_map(|place| place.lock().transaction.clone());
+        let known: HashMap<i64, _> = all.map(|it| (it.producer.id, it)).collect();
         for topic in self.topics.all() {
             for partition in topic.partitions().iter() {
                 if !partition.log.has_open_transactions() {
                     continue;
                 }
-                for open in partition.log.producers() {
-                    let is_known = known.iter().any(|it| {
-                        it.producer.id == open.producer_id
-                            && it
-                                .partitions
-                                .get(&topic.name)
-                                .is_some_and(|partitions| partitions.contains(&partition.index))
-                    });
-                    if open.transaction_start_offset < 0 || is_known {
+                for producer in partition.log.producers() {
+                    let Some(open) = open_of(&producer) else {
+                        continue;
+                    };
+                    let known = known.get(&open.id);
+                    if known.is_some_and(|it| it.holds(open, &topic.name, partition.index)) {
                         continue;
                     }
-                    let producer = Identity {
-                        id: open.producer_id,
-                        epoch: open.producer_epoch,
+                    let fenced = Identity {
+                        // So that its client, if it asks again for an answer that it never got, is
+                        // refused, and aborts: with the same epoch it would be told that its batch
+                        // is a duplicate of one that stands, and would commit without it.
+                        epoch: open.epoch.saturating_add(1),
+                        ..open
                     };
-                    let aborted = self.mark(&topic.name, partition.index, producer, false, None);
+                    let aborted = self.mark(&topic.name, partition.index, fenced, false, None);
                     tracing::warn!(
                         topic = &*topic.name,
                         partition = partition.index,
-                        producer_id = producer.id,
-                        offset = open.transaction_start_offset,
+                        producer_id = open.id,
+                        offset = producer.transaction_start_offset,
                         aborted = aborted.is_ok(),
                         "a transaction was open that nobody knows of"
                     );
@@ -143,6 +148,21 @@ impl Transactions {
             }
         }
     }
+}
+
+/// Whose batches a log holds open, if it does.
+fn open_of(producer: &ProducerInfo) -> Option<Identity> {
+    (producer.transaction_start_offset >= 0).then_some(Identity {
+        id: producer.producer_id,
+        epoch: producer.producer_epoch,
+    })
+}
+
+fn flush(written: &Written) -> Result<(), ErrorCode> {
+    written.journal.flush().map_err(|error| {
+        tracing::error!(%error, "cannot flush a marker");
+        ErrorCode::KafkaStorageError
+    })
 }
 
 /// By the wall clock, the only one that goes on while nothing runs.

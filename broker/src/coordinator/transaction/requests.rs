@@ -48,14 +48,23 @@ impl Transactions {
         }
         let mut spare = None;
         let (place, aborting, written, producer) = loop {
+            // Before it has a place, which nobody would take away if this went no further.
+            if spare.is_none() && self.find(id).is_none() {
+                spare = Some(self.producer_ids.next().await?);
+            }
             let place = self.find_or_create(id)?;
             match init_at(&place, timeout_ms, expected, spare) {
                 Ok(Some((aborting, written, producer))) => {
                     break (place, aborting, written, producer);
                 }
                 Ok(None) => self.forget(&place),
-                Err(Refused::Error(error)) => return Err(error),
-                Err(Refused::NeedsProducerId) => spare = Some(self.producer_ids.next().await?),
+                Err(refused) => {
+                    self.forget_unused(&place);
+                    match refused {
+                        Refused::Error(error) => return Err(error),
+                        Refused::NeedsProducerId => spare = Some(self.producer_ids.next().await?),
+                    }
+                }
             }
         };
         if aborting {
@@ -105,7 +114,10 @@ impl Transactions {
     /// Lets `write` write in the transaction, if `who` may. The transactional id is locked
     /// meanwhile, so that the transaction does not end in between; `write` must not wait. Returns
     /// the entry too that says that the partition is in the transaction: what was written counts
-    /// when both are on disk.
+    /// when both are on disk. Until it is on disk that the transaction before is complete, one with
+    /// the same epoch writes nothing: its markers could be written again after a loss of power, and
+    /// would end this one. Clients that wait for AddPartitionsToTxn never notice, since that waits
+    /// for a later entry of the same journal.
     pub fn within<R>(
         &self,
         id: &str,
@@ -116,14 +128,22 @@ impl Transactions {
         check_id(id)?;
         self.with(id, |place, slot, transaction| {
             let admitted = transaction.admits(who, target.topic, target.partition);
-            if target.joins && admitted == Err(ErrorCode::TransactionAbortable) {
+            let joins = target.joins && admitted == Err(ErrorCode::TransactionAbortable);
+            if !joins {
+                admitted?;
+            }
+            if let Some(complete) = slot.unsettled {
+                if !place.journal.is_durable(complete) {
+                    return Err(ErrorCode::ConcurrentTransactions);
+                }
+                slot.unsettled = None;
+            }
+            if joins {
                 let added = [(Arc::from(target.topic), target.partition)];
                 let next = transaction.add(who, &added, EPOCH_PER_TRANSACTION, now_ms())?;
                 if let Some(next) = next {
                     place.become_next(slot, next)?;
                 }
-            } else {
-                admitted?;
             }
             Ok((write(), place.last_written(slot)))
         })
@@ -178,12 +198,9 @@ impl Transactions {
     ) -> Result<R, ErrorCode> {
         let place = self.find(id).ok_or(ErrorCode::InvalidProducerIdMapping)?;
         let mut slot = place.lock();
-        let transaction = slot.transaction.take();
+        let transaction = slot.transaction.clone();
         let transaction = transaction.ok_or(ErrorCode::InvalidProducerIdMapping)?;
-        let result = act(&place, &mut slot, &transaction);
-        // Nothing took its place.
-        slot.transaction.get_or_insert(transaction);
-        result
+        act(&place, &mut slot, &transaction)
     }
 }
 

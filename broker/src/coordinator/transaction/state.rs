@@ -198,6 +198,7 @@ impl Transaction {
             partitions: Partitions::new(),
             updated_ms: now_ms,
             started_ms: -1,
+            version: 0,
             ..self.clone()
         };
         let epoch = self.producer.epoch;
@@ -220,12 +221,17 @@ impl Transaction {
         Ok(Init::Next(next))
     }
 
+    /// Whether `who` has the current epoch. Nobody was ever given the one after the last.
+    fn has_epoch(&self, who: Identity) -> bool {
+        self.producer.epoch == who.epoch && who.epoch <= LAST_EPOCH
+    }
+
     /// Checks who asks, and that the transaction is not being ended.
     fn check_open(&self, who: Identity) -> Result<(), ErrorCode> {
         if self.producer.id != who.id {
             return Err(ErrorCode::InvalidProducerIdMapping);
         }
-        if self.producer.epoch != who.epoch {
+        if !self.has_epoch(who) {
             return Err(ErrorCode::ProducerFenced);
         }
         if self.state.prepared().is_some() {
@@ -289,7 +295,7 @@ impl Transaction {
         if self.producer.id != who.id && !retry {
             return Err(ErrorCode::InvalidProducerIdMapping.into());
         }
-        let current = self.producer.epoch == who.epoch;
+        let current = self.has_epoch(who);
         let good_epoch = match self.state {
             State::Empty | State::Ongoing => current,
             State::PrepareCommit | State::PrepareAbort => {
@@ -320,15 +326,15 @@ impl Transaction {
         }
     }
 
-    /// Whether `who` asks for the end of a transaction that has got its next epoch already.
+    /// Whether `who` asks for the end of a transaction that has got its next epoch already, by an
+    /// EndTxn of its own: what was ended by others ([`Self::fence`]) has no such version.
     fn is_retry(&self, who: Identity) -> bool {
-        let bumped = self.version >= EPOCH_PER_TRANSACTION
-            && self.producer.id == who.id
+        let raised = self.producer.id == who.id
             && self.producer.epoch == who.epoch.saturating_add(1)
-            && who.epoch < i16::MAX;
+            && who.epoch <= LAST_EPOCH;
         let rotated =
             self.previous_id == who.id && who.epoch == LAST_EPOCH && self.producer.epoch == 0;
-        bumped || rotated
+        self.version >= EPOCH_PER_TRANSACTION && (raised || rotated)
     }
 
     fn prepare(
@@ -373,9 +379,10 @@ impl Transaction {
     }
 
     /// Aborts the open transaction and shuts its producer out: a timeout, or another producer that
-    /// came with the same transactional id. Nobody is told the epoch that comes of it.
+    /// came with the same transactional id. Nobody is told the epoch that comes of it, and an EndTxn
+    /// of the old one is no retry.
     pub fn fence(&self, now_ms: i64) -> Self {
-        let mut next = self.prepared(false, EPOCH_PER_TRANSACTION, now_ms);
+        let mut next = self.prepared(false, 0, now_ms);
         next.producer.epoch = self.producer.epoch.saturating_add(1);
         next.last_epoch = -1;
         next
@@ -404,6 +411,28 @@ impl Transaction {
             };
         }
         Some(next)
+    }
+
+    /// Whether this transaction is what a log holds open: these batches of `open` in this partition.
+    ///
+    /// The markers of version 2 have the epoch of the next transaction, so that what is open with it
+    /// is the next. In earlier versions both have the same epoch; then the next one writes nothing
+    /// before it is on disk that this one is complete (`Slot::unsettled`).
+    pub fn holds(&self, open: Identity, topic: &str, partition: i32) -> bool {
+        let (epoch, marked) = (open.epoch, self.producer.epoch);
+        let of_it = match self.state {
+            State::Ongoing => epoch == marked,
+            State::PrepareCommit | State::PrepareAbort => {
+                epoch < marked || (epoch == marked && self.keeps_epoch())
+            }
+            _ => false,
+        };
+        open.id == self.producer.id && of_it && self.has(topic, partition)
+    }
+
+    /// Whether the next transaction may have the epoch of the markers of this one.
+    pub fn keeps_epoch(&self) -> bool {
+        self.version < EPOCH_PER_TRANSACTION
     }
 
     /// Whether nobody used it for so long that it is forgotten.

@@ -1,6 +1,7 @@
 //! Transactions without a broker around them: what each state makes of each request, and that a
 //! replay of the journal gives the state, after every step.
 mod epochs;
+mod places;
 mod transitions;
 
 use std::sync::Arc;
@@ -91,10 +92,15 @@ impl Stage {
     }
 
     fn add(&mut self, who: Identity, partitions: &[i32]) -> Result<(), ErrorCode> {
+        self.add_by(who, partitions, 0)
+    }
+
+    /// As a client of this version of transactions does it.
+    fn add_by(&mut self, who: Identity, partitions: &[i32], version: i16) -> Result<(), ErrorCode> {
         let now_ms = self.tick();
         let places = partitions.iter().map(|index| (Arc::from("t"), *index));
         let places: Vec<_> = places.collect();
-        if let Some(next) = self.now.add(who, &places, 0, now_ms)? {
+        if let Some(next) = self.now.add(who, &places, version, now_ms)? {
             self.become_next(next);
         }
         Ok(())

@@ -49,7 +49,7 @@ impl Transactions {
             return false;
         };
         if transaction.state.prepared().is_some() {
-            return !slot.ending;
+            return true;
         }
         let due = slot.deadline.is_some_and(|deadline| deadline <= now);
         if transaction.state != State::Ongoing || !due {

@@ -4,7 +4,7 @@
 //! never taken while an id is locked. Nothing is awaited under any of them.
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use config::Settings;
@@ -12,11 +12,10 @@ use protocol::error::ErrorCode;
 
 use super::TOPIC;
 use super::formats;
-use super::state::{State, Transaction};
+use super::state::{Partitions, State, Transaction};
 use crate::coordinator::group::append_error;
-use crate::coordinator::{Groups, Journal, partition_of};
-use crate::metadata::{ProducerIds, Topic, Topics};
-use crate::process::in_place;
+use crate::coordinator::{Groups, Journal, Journals};
+use crate::metadata::{ProducerIds, Topics};
 
 /// What the topic needs that topics do not have by default; as in Apache Kafka.
 const CONFIGS: &[(&str, &str)] = &[
@@ -32,9 +31,7 @@ pub struct Transactions {
     pub(super) topics: Arc<Topics>,
     pub(super) groups: Arc<Groups>,
     pub(super) producer_ids: Arc<ProducerIds>,
-    /// One for each partition of the topic, once that is there.
-    journals: OnceLock<Vec<Journal>>,
-    creating: Mutex<()>,
+    pub(super) journals: Journals,
     by_id: RwLock<HashMap<Arc<str>, Arc<Place>>>,
     pub(super) counts: Counts,
 }
@@ -59,15 +56,20 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Slot {
     /// `None` before it is first written down, and after it is forgotten.
-    pub(super) transaction: Option<Transaction>,
+    pub(super) transaction: Option<Arc<Transaction>>,
     /// Forgotten: whoever still holds it looks the id up again.
     pub(super) dead: bool,
     /// Offset of its last entry.
     pub(super) written: i64,
     /// When the open transaction times out.
     pub(super) deadline: Option<Instant>,
-    /// Somebody is seeing to the markers.
-    pub(super) ending: bool,
+    /// The decided transaction that somebody sees to.
+    pub(super) ending: Option<Arc<Transaction>>,
+    /// Where the markers of a decided transaction are still missing.
+    pub(super) unmarked: Partitions,
+    /// Offset of the entry that says that a transaction is complete, if the next one has the same
+    /// epoch and that entry was not seen on disk yet.
+    pub(super) unsettled: Option<i64>,
 }
 
 /// An entry of a journal that may not be on disk yet.
@@ -85,17 +87,30 @@ impl Written {
     }
 }
 
+impl Slot {
+    /// Makes this what the transactional id is like.
+    pub(super) fn hold(&mut self, transaction: Transaction) {
+        self.unmarked = match transaction.state.prepared() {
+            Some(_) => transaction.partitions.clone(),
+            None => Partitions::new(),
+        };
+        self.transaction = Some(Arc::new(transaction));
+    }
+}
+
 impl Place {
-    pub(super) fn new(id: Arc<str>, journal: Journal, transaction: Option<Transaction>) -> Self {
+    pub(super) fn new(id: Arc<str>, journal: Journal) -> Self {
         Self {
             id,
             journal,
             slot: Mutex::new(Slot {
-                transaction,
+                transaction: None,
                 dead: false,
                 written: -1,
                 deadline: None,
-                ending: false,
+                ending: None,
+                unmarked: Partitions::new(),
+                unsettled: None,
             }),
         }
     }
@@ -119,7 +134,7 @@ impl Place {
             slot.deadline = Some(Instant::now() + timeout);
         }
         slot.written = written;
-        slot.transaction = Some(next);
+        slot.hold(next);
         Ok(())
     }
 
@@ -132,11 +147,6 @@ impl Place {
     }
 }
 
-fn journals_of(topic: &Topic) -> Vec<Journal> {
-    let partitions = topic.partitions();
-    partitions.iter().cloned().map(Journal::new).collect()
-}
-
 impl Transactions {
     pub(super) fn new(
         settings: &Arc<Settings>,
@@ -144,50 +154,21 @@ impl Transactions {
         groups: Arc<Groups>,
         producer_ids: Arc<ProducerIds>,
     ) -> Self {
+        let count = settings.transaction_state_log_num_partitions;
         Self {
             settings: Arc::clone(settings),
+            journals: Journals::new(Arc::clone(&topics), TOPIC, count, CONFIGS),
             topics,
             groups,
             producer_ids,
-            journals: OnceLock::new(),
-            creating: Mutex::new(()),
             by_id: RwLock::default(),
             counts: Counts::default(),
         }
     }
 
-    /// The journals of the topic, if that is there.
-    pub(super) fn existing_journals(&self) -> &[Journal] {
-        let Some(topic) = self.topics.get(TOPIC) else {
-            return &[];
-        };
-        self.journals.get_or_init(|| journals_of(&topic))
-    }
-
     /// Makes sure that the topic is there.
     pub fn ready(&self) -> Result<(), ErrorCode> {
-        self.journals().map(|_| ())
-    }
-
-    fn journals(&self) -> Result<&[Journal], ErrorCode> {
-        if let Some(journals) = self.journals.get() {
-            return Ok(journals);
-        }
-        in_place(|| self.make_journals())
-    }
-
-    fn make_journals(&self) -> Result<&[Journal], ErrorCode> {
-        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(journals) = self.journals.get() {
-            return Ok(journals);
-        }
-        let count = self.settings.transaction_state_log_num_partitions;
-        let topic = self.topics.internal(TOPIC, count, CONFIGS);
-        let topic = topic.map_err(|error| {
-            tracing::error!(%error, "cannot create {TOPIC}");
-            ErrorCode::CoordinatorNotAvailable
-        })?;
-        Ok(self.journals.get_or_init(|| journals_of(&topic)))
+        self.journals.all().map(|_| ())
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Arc<Place>> {
@@ -199,9 +180,8 @@ impl Transactions {
         if let Some(place) = self.find(id) {
             return Ok(place);
         }
-        let journals = self.journals()?;
-        let journal = journals[partition_of(id, journals.len())].clone();
-        let place = Arc::new(Place::new(id.into(), journal, None));
+        let journal = self.journals.of(id)?;
+        let place = Arc::new(Place::new(id.into(), journal));
         Ok(self.put(place))
     }
 
@@ -222,5 +202,16 @@ impl Transactions {
         if by_id.get(&dead.id).is_some_and(|it| Arc::ptr_eq(it, dead)) {
             by_id.remove(&dead.id);
         }
+    }
+
+    /// Takes one out of the set that never came to anything.
+    pub(super) fn forget_unused(&self, place: &Arc<Place>) {
+        let mut slot = place.lock();
+        if slot.transaction.is_some() {
+            return;
+        }
+        slot.dead = true;
+        drop(slot);
+        self.forget(place);
     }
 }

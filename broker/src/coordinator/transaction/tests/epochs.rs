@@ -137,3 +137,94 @@ fn clients_of_old_keep_their_epoch() {
         assert_eq!(stage.end(epoch(0), true, 0), Ok(epoch(0)));
     }
 }
+
+/// With an epoch per transaction an EndTxn of the epoch before is a retry, but not after somebody else
+/// has ended the transaction.
+#[test]
+fn what_was_fenced_is_no_retry() {
+    for commits in [true, false] {
+        let mut stage = Stage::new();
+        stage.add_by(epoch(0), &[0], TV2).unwrap();
+        stage.end(epoch(0), true, TV2).unwrap();
+        stage.complete();
+        stage.add_by(epoch(1), &[0], TV2).unwrap();
+        if commits {
+            stage.become_next(stage.now.fence(9));
+        } else {
+            stage.init(None).unwrap_err();
+        }
+        let fenced = Err(ErrorCode::ProducerFenced);
+        for _ in 0..2 {
+            for version in [0, TV2] {
+                assert_eq!(stage.end(epoch(1), commits, version), fenced);
+            }
+            if stage.now.state == State::PrepareAbort {
+                stage.complete();
+            }
+        }
+        assert_eq!(stage.init(None), Ok(epoch(3)));
+        assert_eq!(stage.end(epoch(1), commits, TV2), fenced);
+        assert_eq!(stage.end(epoch(2), commits, TV2), fenced);
+    }
+}
+
+#[test]
+fn a_new_producer_id_is_not_given_to_a_zombie() {
+    let mut stage = Stage::new();
+    stage.now.producer.epoch = i16::MAX - 1;
+    let zombie = stage.now.producer;
+    let heir = stage.init(None).unwrap();
+    stage.add(heir, &[0]).unwrap();
+    stage.end(heir, true, 0).unwrap();
+    stage.complete();
+    let mapping = Err(ErrorCode::InvalidProducerIdMapping);
+    assert_eq!(stage.end(zombie, true, TV2), mapping);
+}
+
+/// An epoch that only a fence has: nobody was told of it.
+#[test]
+fn the_epoch_after_the_last_is_nobodys() {
+    for state in [State::Empty, State::Ongoing] {
+        let mut stage = Stage::new();
+        stage.now.producer.epoch = i16::MAX - 1;
+        if state == State::Ongoing {
+            stage.add(stage.now.producer, &[0]).unwrap();
+            stage.become_next(stage.now.fence(9));
+            stage.complete();
+        } else {
+            stage.now.producer.epoch = i16::MAX;
+        }
+        let nobody = epoch(i16::MAX);
+        assert_eq!(stage.now.producer, nobody);
+        let fenced = Err(ErrorCode::ProducerFenced);
+        assert_eq!(stage.add(nobody, &[0]), fenced);
+        assert_eq!(stage.now.admits(nobody, "t", 0), fenced);
+        for (commits, version) in [(true, 0), (false, 0), (true, TV2), (false, TV2)] {
+            let error = stage.end(nobody, commits, version);
+            assert_eq!(error, Err(ErrorCode::ProducerFenced));
+        }
+    }
+}
+
+/// What a log holds open is of the transaction or of the next one, which markers that are written
+/// again must not end.
+#[test]
+fn a_transaction_knows_its_own_batches() {
+    let holds = |stage: &Stage, it| stage.now.holds(it, "t", 0);
+    let mut stage = Stage::in_state(State::Ongoing, TV2);
+    assert!(holds(&stage, epoch(0)) && !holds(&stage, epoch(1)));
+    assert!(!stage.now.holds(epoch(0), "t", 1) && !stage.now.holds(epoch(0), "u", 0));
+    assert!(!holds(&stage, Identity { id: 6, epoch: 0 }));
+    stage.end(epoch(0), true, TV2).unwrap();
+    assert!(holds(&stage, epoch(0)) && !holds(&stage, epoch(1)));
+    stage.complete();
+    assert!(!holds(&stage, epoch(0)) && !holds(&stage, epoch(1)));
+    stage.add_by(epoch(1), &[0], TV2).unwrap();
+    assert!(!holds(&stage, epoch(0)) && holds(&stage, epoch(1)));
+    let mut stage = Stage::in_state(State::PrepareCommit, 0);
+    assert!(holds(&stage, epoch(0)) && stage.now.keeps_epoch());
+    stage.complete();
+    stage.add(epoch(0), &[0]).unwrap();
+    stage.become_next(stage.now.fence(9));
+    assert!(holds(&stage, epoch(0)));
+}
