@@ -195,6 +195,14 @@ pub(crate) fn open(
     named: &[i64],
     scanned: &HashSet<i64>,
 ) -> Result<AbortedIndex, StorageError> {
+    // Of segments that were cut off: the log would grow into their offsets.
+    let cut: Vec<i64> = named.iter().filter(|at| **at >= end).copied().collect();
+    for at in &cut {
+        files.remove(&dir.join(file_name(*at, "txnindex")))?;
+    }
+    if !cut.is_empty() {
+        files.sync_dir(dir)?;
+    }
     let mut index = AbortedIndex::default();
     for (i, segment) in segments.iter().enumerate() {
         let end = segments.get(i + 1).map_or(end, |next| next.base_offset());
