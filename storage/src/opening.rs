@@ -76,6 +76,7 @@ impl Checkpoints {
             clean,
             recovery_point: points.map(|points| points.get(key).copied().unwrap_or_default()),
             start: self.starts.get(key).copied().unwrap_or_default(),
+            cleaned: self.cleaned.get(key).copied().unwrap_or_default(),
             index_interval_bytes: config.index_interval_bytes,
         }
     }

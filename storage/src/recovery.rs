@@ -18,6 +18,7 @@ use crate::segment::{Segment, file_name};
 use crate::txn_index::{self, AbortedIndex};
 use scan::{Scan, keep_copy};
 
+mod gaps;
 pub(crate) mod producers;
 mod scan;
 
@@ -33,6 +34,8 @@ pub(crate) struct Known {
     pub(crate) recovery_point: Option<i64>,
     /// The log start offset, unless the first segment's is above.
     pub(crate) start: i64,
+    /// Everything below was compacted.
+    pub(crate) cleaned: i64,
     /// `index.interval.bytes` for indexes that are built again.
     pub(crate) index_interval_bytes: u32,
 }
@@ -100,6 +103,7 @@ pub(crate) fn open(files: &Files, dir: &Path, known: Known) -> Result<Recovered,
         known,
         recovered: Recovered::fresh(files, dir),
         names_dirty: false,
+        is_torn: false,
         txn_indexes: found.txn_indexes,
         scanned: HashSet::new(),
     };
@@ -120,6 +124,8 @@ struct Opening<'a> {
     recovered: Recovered,
     /// Whether the folder has names that may not be durable.
     names_dirty: bool,
+    /// Whether the segment that was looked at last was cut, or set aside.
+    is_torn: bool,
     /// Base offsets in the names of indexes of aborted transactions.
     txn_indexes: Vec<i64>,
     /// Base offsets of the segments that were looked through.
@@ -145,7 +151,7 @@ impl Opening<'_> {
                 tracing::warn!(path = %segment.log_path().display(),
                     "the end of a log that was closed in order is damaged");
                 let recovery_point = self.known.recovery_point.unwrap_or_default();
-                return self.scan(last, recovery_point);
+                return self.scan(last, None, recovery_point);
             };
             self.recovered.end = end;
             segment.release();
@@ -175,12 +181,12 @@ impl Opening<'_> {
         self.recovered.epochs.truncate(recovery_point);
         for (i, &base_offset) in bases.iter().enumerate().skip(first) {
             let gap = i > first && base_offset != self.recovered.end;
-            if gap && base_offset > recovery_point {
+            if gap && base_offset > recovery_point && !self.is_left_by_cleaner(&bases[i - 1..])? {
                 self.set_aside(base_offset)?;
                 continue;
             }
             self.recovered.end = base_offset;
-            self.scan(base_offset, recovery_point)?;
+            self.scan(base_offset, bases.get(i + 1).copied(), recovery_point)?;
             if let Some(segment) = self.recovered.segments.last()
                 && i + 1 < bases.len()
             {
@@ -196,8 +202,14 @@ impl Opening<'_> {
         self.recovered.segments.push(Arc::new(segment));
     }
 
-    /// Checks one segment and cuts it after its last good batch.
-    fn scan(&mut self, base_offset: i64, recovery_point: i64) -> Result<(), StorageError> {
+    /// Checks one segment and cuts it after its last good batch; `next` is where the one after it
+    /// begins.
+    fn scan(
+        &mut self,
+        base_offset: i64,
+        next: Option<i64>,
+        recovery_point: i64,
+    ) -> Result<(), StorageError> {
         self.scanned.insert(base_offset);
         let path = self.dir.join(file_name(base_offset, "log"));
         let file = self.files.open_for(&path, Access::Write)?;
@@ -205,7 +217,7 @@ impl Opening<'_> {
         let mapping =
             Mapping::readable(file.as_ref(), length as usize).map_err(failed("map", &path))?;
         let bytes = mapping.bytes();
-        let mut scan = Scan::new(bytes, base_offset, recovery_point);
+        let mut scan = Scan::new(bytes, base_offset, next, recovery_point);
         let mut indexes = Indexes::default();
         while let Some(found) = scan.next_good() {
             let header = &found.header;
@@ -222,11 +234,13 @@ impl Opening<'_> {
         // that was written, but for zeros, which are cut again at the next start if need be.
         let mut is_durable = self.known.recovery_point.is_some_and(|p| base_offset < p)
             && scan.first_verified.is_none();
+        self.is_torn = false;
         if scan.next_offset < recovery_point {
             // Durable once, damaged since: stays where it is and is read as such. The log goes on in
             // a new segment.
             end = bytes.len();
         } else if end < bytes.len() {
+            self.is_torn = true;
             let written = file
                 .written_end(end as u64)
                 .map_err(failed("inspect", &path))?;
@@ -260,6 +274,7 @@ impl Opening<'_> {
     /// Takes a segment after a torn one out of the log, and keeps its file.
     fn set_aside(&mut self, base_offset: i64) -> Result<(), StorageError> {
         self.names_dirty = true;
+        self.is_torn = true;
         let segment = Segment::existing(self.files, self.dir, base_offset)?;
         let path = segment.log_path();
         self.recovered.truncated_bytes += segment.size();

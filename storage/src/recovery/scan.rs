@@ -12,6 +12,8 @@ use crate::files::Files;
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
     bytes: &'a [u8],
+    /// Where the next segment begins.
+    next_segment: Option<i64>,
     recovery_point: i64,
     /// Where the next batch starts.
     pub(super) position: usize,
@@ -26,9 +28,15 @@ pub(super) struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// Of the segment `bytes` from `base_offset` on, which is durable below `recovery_point`.
-    pub(super) fn new(bytes: &'a [u8], base_offset: i64, recovery_point: i64) -> Self {
+    pub(super) fn new(
+        bytes: &'a [u8],
+        base_offset: i64,
+        next_segment: Option<i64>,
+        recovery_point: i64,
+    ) -> Self {
         Self {
             bytes,
+            next_segment,
             recovery_point,
             position: 0,
             next_offset: base_offset,
@@ -38,9 +46,18 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Whether a batch lies where durable ones were, with offsets above them: those are wrong.
+    /// Whether a batch lies where durable ones were, with offsets above them: those are wrong, if
+    /// nothing after it shows that the ones between are gone by compaction.
     fn is_astray(&self, found: &Found) -> bool {
-        self.next_offset < self.recovery_point && found.header.base_offset != self.recovery_point
+        if self.next_offset >= self.recovery_point
+            || found.header.base_offset == self.recovery_point
+        {
+            return false;
+        }
+        let end_offset = found.header.last_offset() + 1;
+        let followed = Walk::new(self.bytes, found.end(), end_offset).next();
+        let fits_next = self.next_segment.is_some_and(|next| end_offset <= next);
+        !fits_next && !matches!(followed, Some(Ok(_)))
     }
 
     /// The next batch that can stay. Below the recovery point damage is passed over, since what
