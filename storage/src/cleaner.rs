@@ -9,7 +9,8 @@
 //! Offsets never change, batches keep their base and last offset, and a batch that loses nothing is
 //! copied as it is. Two kinds of batches stay even when all their records go: the last five of each
 //! producer, which it may send again, and the last one of each new segment, so that it ends where
-//! the next one begins. How a new segment takes the place of old ones is told in `cleaner/swap.rs`.
+//! the next one begins. A transaction marker goes once no batch of its transaction is left and the
+//! time that tombstones stay has passed (`cleaner/transactions.rs`). How a new segment takes the place of old ones is told in `cleaner/swap.rs`.
 mod aborted;
 mod cleaned;
 mod dirt;
@@ -22,6 +23,7 @@ mod source;
 mod stats;
 pub(crate) mod swap;
 mod throttle;
+mod transactions;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;

@@ -252,6 +252,21 @@ impl Producers {
         self.open.first().copied()
     }
 
+    /// Ids of the producers with an open transaction, and its first offset.
+    pub(crate) fn open_since(&self) -> Vec<(i64, i64)> {
+        self.iter()
+            .filter_map(|(id, producer)| Some((id, producer.transaction_start?)))
+            .collect()
+    }
+
+    /// Notes that the open transaction of a producer has ended.
+    pub(crate) fn end_transaction(&mut self, producer_id: i64) {
+        let producer = self.by_id.get_mut(&producer_id);
+        if let Some(first_offset) = producer.and_then(|it| it.transaction_start.take()) {
+            self.open.remove(&first_offset);
+        }
+    }
+
     /// Offset of the last record of a producer of which earlier batches are in the log but not
     /// remembered.
     pub(crate) fn partial_since(&self, producer_id: i64) -> Option<i64> {

@@ -12,6 +12,10 @@
 //! Last offsets rise. A segment without aborted transactions has no file, so a file that is missing
 //! says something: it is written before its segment is let go of, made durable before the recovery
 //! point passes it, and built again from the batches with the segments that recovery scans.
+//!
+//! Compaction takes an entry out, durably, before it takes its marker: a consumer that is told of a
+//! transaction leaves out all batches of that producer until it comes to an abort marker. Without the
+//! entry the marker says nothing, since no batch of the transaction is left.
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -95,6 +99,12 @@ impl AbortedIndex {
     /// Forgets those whose marker lies at or after `end`.
     pub(crate) fn truncate(&mut self, end: i64) {
         self.entries.retain(|entry| entry.last_offset < end);
+    }
+
+    /// Forgets those with these markers, by rising offset.
+    pub(crate) fn forget(&mut self, markers: &[i64]) {
+        self.entries
+            .retain(|entry| markers.binary_search(&entry.last_offset).is_err());
     }
 
     /// Forgets those whose marker lies below `start`.
@@ -323,6 +333,12 @@ mod tests {
         assert_eq!(index.overlapping(30, 31), all[2..]);
         index.truncate(11);
         assert_eq!(index.overlapping(0, 31), all[..1]);
+        index.push(all[1]);
+        index.forget(&[3, 10]);
+        assert_eq!(index.overlapping(0, 31), all[1..2]);
+        index.forget(&[11]);
+        assert_eq!(index.overlapping(0, 31), []);
+        index.push(all[0]);
         index.trim_start(11);
         assert_eq!(index.overlapping(0, 31), []);
     }

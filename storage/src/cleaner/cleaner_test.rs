@@ -10,7 +10,8 @@ use protocol::record::{BatchBuilder, BatchHeader, HEADER_LEN, records, verify};
 
 use super::swap::step;
 use crate::config::{sample, sample_options};
-use crate::{Append, Cleanup, Log, LogConfig, Logs, Origin};
+use crate::data_dir::RECOVERY_POINTS;
+use crate::{Append, Cleanup, Log, LogConfig, Logs, Marker, Origin};
 
 const NOW: i64 = 1_750_000_000_000;
 
@@ -100,13 +101,7 @@ fn a_crash_after_any_step_leaves_the_log_as_it_was_or_as_it_was_to_be() {
     }
     log.flush().unwrap();
     let before = read(&log);
-    let count = Rc::new(RefCell::new(0));
-    let (taken, into) = (Rc::clone(&count), images.path().to_owned());
-    step::on_each(move |folder| {
-        let mut taken = taken.borrow_mut();
-        copy(folder, &into.join(format!("{taken}/t-0")));
-        *taken += 1;
-    });
+    let count = keep_images(images.path());
     let segments = log.segment_count();
     log.set_config(config());
     logs.clean(NOW);
@@ -126,7 +121,7 @@ fn a_crash_after_any_step_leaves_the_log_as_it_was_or_as_it_was_to_be() {
                 &root.join("t-0"),
             );
             let points = format!("0\n1\nt 0 {recovery_point}\n");
-            fs::write(root.join("recovery-point-offset-checkpoint"), points).unwrap();
+            fs::write(root.join(RECOVERY_POINTS), points).unwrap();
             let (logs, recovery) = Logs::open(sample_options(&root), &config()).unwrap();
             assert_eq!(recovery.truncated_bytes, 0, "step {image}");
             let log = &recovery.partitions[0].log;
@@ -148,6 +143,72 @@ fn a_crash_after_any_step_leaves_the_log_as_it_was_or_as_it_was_to_be() {
     }
 }
 
+/// Copies the log and its recovery point after each step; returns how many there are.
+fn keep_images(images: &Path) -> Rc<RefCell<u32>> {
+    let count = Rc::new(RefCell::new(0));
+    let (taken, into) = (Rc::clone(&count), images.to_owned());
+    step::on_each(move |folder| {
+        let mut taken = taken.borrow_mut();
+        let image = into.join(taken.to_string());
+        copy(folder, &image.join("t-0"));
+        let points = folder.parent().unwrap().join(RECOVERY_POINTS);
+        fs::copy(points, image.join(RECOVERY_POINTS)).unwrap();
+        *taken += 1;
+    });
+    count
+}
+
+#[test]
+fn a_crash_after_any_step_leaves_no_aborted_transaction_without_its_marker() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = tempfile::tempdir().unwrap();
+    let (logs, log) = create(dir.path());
+    let how = Append {
+        origin: Origin::Internal,
+        leader_epoch: 0,
+        now_ms: NOW,
+    };
+    let marker = Marker {
+        commits: false,
+        coordinator_epoch: 0,
+    };
+    for sequence in 0..20 {
+        let mut batch = BatchBuilder::new().producer(9, 0, sequence).transactional();
+        batch.push(NOW, Some(b"k"), Some(&[0; 8]));
+        log.append(&batch.build(), how).unwrap();
+        log.append(&marker.batch(9, 0, NOW), how).unwrap();
+    }
+    let count = keep_images(images.path());
+    for pass in 0..4 {
+        let now_ms = NOW + i64::from(pass) * 2 * config().delete_retention_ms;
+        append(&log, pass, 0);
+        append(&log, pass, 1);
+        log.roll_if_idle(i64::MAX).unwrap();
+        log.flush().unwrap();
+        logs.clean(now_ms);
+        log.set_config(config());
+    }
+    step::on_each(|_| {});
+    let left = log.aborted(0, log.end_offset()).len();
+    assert!(left < 10, "they are not compacted");
+    let count = count.take();
+    assert!(count > 20, "{count} steps");
+    for image in 0..count {
+        let root = images.path().join(image.to_string());
+        let (_logs, recovery) = Logs::open(sample_options(&root), &config()).unwrap();
+        assert_eq!(recovery.truncated_bytes, 0, "step {image}");
+        let log = &recovery.partitions[0].log;
+        assert_eq!(log.last_stable_offset(), log.end_offset(), "step {image}");
+        for aborted in log.aborted(0, log.end_offset()) {
+            let read = log.read(aborted.last_offset, i64::MAX, 1, true).unwrap();
+            let header = verify(&read.records).unwrap();
+            let found = Marker::read(&header, &read.records);
+            let at = (header.base_offset, found);
+            assert_eq!(at, (aborted.last_offset, Some(marker)), "step {image}");
+        }
+    }
+}
+
 #[test]
 fn a_log_that_is_cut_below_what_a_pass_has_read_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
@@ -165,7 +226,7 @@ fn a_log_that_is_cut_below_what_a_pass_has_read_is_left_alone() {
     let first = Arc::clone(&sealed[0].segment);
     let cleaned =
         crate::segment::Segment::existing(log.files(), &dir.path().join("t-0"), 0).unwrap();
-    assert!(!log.swap_in(&[first], cleaned, map_end).unwrap());
+    assert!(!log.swap_in(&[first], cleaned, &[], map_end).unwrap());
     assert!(log.first_dirty_offset() == 0);
     logs.clean(NOW);
     let kept = before.range(..map_end - 1).map(|(at, what)| (*at, *what));

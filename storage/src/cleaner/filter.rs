@@ -8,6 +8,8 @@ use protocol::record::{
 use super::aborted::Aborted;
 use super::last_batches::LastBatches;
 use super::offset_map::OffsetMap;
+use super::transactions::Transactions;
+use crate::Marker;
 
 /// What becomes of a batch.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,10 +31,12 @@ pub(super) struct Filter<'a> {
     pub(super) aborted: &'a Aborted,
     /// They hold what a producer may send again, and stay even without records.
     pub(super) last_batches: &'a LastBatches,
-    /// Wall clock, epoch ms; `None` while it is doubted: then no tombstone goes, and none is told when
-    /// to go.
+    /// Transactions in what was judged so far, which is all from the log's start on.
+    pub(super) transactions: Transactions,
+    /// Wall clock, epoch ms; `None` while it is doubted: then neither a tombstone nor a marker goes,
+    /// and none is told when to go.
     pub(super) now_ms: Option<i64>,
-    /// How long tombstones stay.
+    /// How long tombstones stay, and markers that decide nothing any more.
     pub(super) delete_retention_ms: i64,
     /// How large a batch may become when it is decompressed.
     pub(super) body_limit: usize,
@@ -42,13 +46,16 @@ impl Filter<'_> {
     /// The fate of a whole, verified batch, and how many records it loses. One that `must_stay`
     /// stays even without records.
     pub(super) fn judge(
-        &self,
+        &mut self,
         header: &BatchHeader,
         batch: &[u8],
         must_stay: bool,
     ) -> Result<(Fate, usize), RecordError> {
-        // Markers stay: nothing here knows when the last record of their transaction is gone.
-        if header.base_offset >= self.map.end() || header.attributes.is_control() {
+        if header.attributes.is_control() {
+            return self.judge_marker(header, batch, must_stay);
+        }
+        self.transactions.note(header);
+        if header.base_offset >= self.map.end() {
             return Ok((Fate::Keep, 0));
         }
         let body = decompress(header, batch, self.body_limit)?;
@@ -73,8 +80,7 @@ impl Filter<'_> {
         }
         let new_horizon = !header.attributes.has_delete_horizon()
             && kept.iter().any(|record| record.value.is_none());
-        let horizon_ms = self.now_ms.filter(|_| new_horizon);
-        let horizon_ms = horizon_ms.map(|now_ms| now_ms.saturating_add(self.delete_retention_ms));
+        let horizon_ms = self.new_horizon_ms().filter(|_| new_horizon);
         if removed == 0 && horizon_ms.is_none() {
             return Ok((Fate::Keep, 0));
         }
@@ -90,11 +96,57 @@ impl Filter<'_> {
         };
         let offset = header.base_offset + i64::from(record.offset_delta);
         let is_latest = self.map.latest(key).is_none_or(|latest| offset >= latest);
-        let is_due = header.attributes.has_delete_horizon()
+        is_latest && (record.value.is_some() || !self.is_due(header))
+    }
+
+    /// The same for a marker.
+    fn judge_marker(
+        &mut self,
+        header: &BatchHeader,
+        batch: &[u8],
+        must_stay: bool,
+    ) -> Result<(Fate, usize), RecordError> {
+        let decides = self.transactions.end(header);
+        let stays = decides || self.last_batches.have(header);
+        if stays || header.base_offset >= self.map.end() {
+            return Ok((Fate::Keep, 0));
+        }
+        if header.records_count == 0 {
+            let fate = if must_stay { Fate::Keep } else { Fate::Drop };
+            return Ok((fate, 0));
+        }
+        let Some(marker) = Marker::read(header, batch) else {
+            return Ok((Fate::Keep, 0));
+        };
+        if self.is_due(header) {
+            if !marker.commits {
+                self.transactions.forgotten.push(header.last_offset());
+            }
+            let empty = || Fate::Rewrite(BatchBuilder::rewrite(header).build());
+            let fate = if must_stay { empty() } else { Fate::Drop };
+            return Ok((fate, 1));
+        }
+        let horizon_ms = self.new_horizon_ms();
+        if horizon_ms.is_none() || header.attributes.has_delete_horizon() {
+            return Ok((Fate::Keep, 0));
+        }
+        let body = decompress(header, batch, self.body_limit)?;
+        let kept = records(header, &body).collect::<Result<Vec<_>, _>>()?;
+        Ok((Fate::Rewrite(rewrite(header, &kept, horizon_ms)), 0))
+    }
+
+    /// Whether the time of a batch's tombstones, or of a marker, is over.
+    fn is_due(&self, header: &BatchHeader) -> bool {
+        header.attributes.has_delete_horizon()
             && self
                 .now_ms
-                .is_some_and(|now_ms| header.base_timestamp <= now_ms);
-        is_latest && (record.value.is_some() || !is_due)
+                .is_some_and(|now_ms| header.base_timestamp <= now_ms)
+    }
+
+    /// Until when tombstones stay that are met now.
+    fn new_horizon_ms(&self) -> Option<i64> {
+        self.now_ms
+            .map(|now_ms| now_ms.saturating_add(self.delete_retention_ms))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Fates of single batches.
 use super::*;
-use protocol::record::{Compression, HEADER_LEN, verify};
+use protocol::record::{Compression, HEADER_LEN, restamp, verify};
 
 const NOW: i64 = 1_750_000_000_000;
 const DAY: i64 = 86_400_000;
@@ -28,10 +28,11 @@ fn judge_after(
     batch: &[u8],
     must_stay: bool,
 ) -> (Fate, usize) {
-    let filter = Filter {
+    let mut filter = Filter {
         map,
         aborted: &Aborted::default(),
         last_batches,
+        transactions: Transactions::default(),
         now_ms: now_ms.into(),
         delete_retention_ms: DAY,
         body_limit: 1 << 20,
@@ -186,15 +187,89 @@ fn batches_without_records_stay_for_a_producer_or_a_segment_only() {
 }
 
 #[test]
-fn what_lies_past_the_map_and_control_batches_are_kept_whole() {
+fn what_lies_past_the_map_is_kept_whole() {
     let mut short = OffsetMap::new(0, 1 << 16, 10);
     short.advance(100);
     let tombstone = batch(Compression::None, &[None]);
     assert_eq!(judge(&short, NOW, &tombstone, false), (Fate::Keep, 0));
-    let mut marker = BatchBuilder::new().producer(7, 1, -1).control();
-    marker.push(NOW, Some(&[0, 0, 0, 1]), Some(&[0, 0, 0, 0, 0, 0]));
-    let marker = marker.build();
-    assert_eq!(judge(&map(&[]), NOW, &marker, false), (Fate::Keep, 0));
+    let marker = marker(true);
+    assert_eq!(judge(&short, NOW, &marker, false), (Fate::Keep, 0));
+}
+
+/// A marker of producer 7 at offset 150.
+fn marker(commits: bool) -> Bytes {
+    let marker = Marker {
+        commits,
+        coordinator_epoch: 0,
+    };
+    let mut marker = marker.batch(7, 1, NOW).to_vec();
+    restamp(&mut marker, 150, 3);
+    Bytes::from(marker)
+}
+
+#[test]
+fn a_marker_that_decides_nothing_gets_a_horizon_and_goes_when_it_has_passed() {
+    for commits in [false, true] {
+        let marker = marker(commits);
+        let all = map(&[]);
+        let (Fate::Rewrite(timed), 0) = judge(&all, NOW, &marker, false) else {
+            panic!("no horizon")
+        };
+        let header = verify(&timed).unwrap();
+        assert!(header.attributes.has_delete_horizon() && header.attributes.is_control());
+        assert_eq!(header.base_timestamp, NOW + DAY);
+        assert_eq!(told(&timed), told(&marker));
+        let read = |batch: &[u8]| Marker::read(&verify(batch).unwrap(), batch);
+        assert_eq!(read(&timed), read(&marker));
+        assert_eq!(judge(&all, None, &marker, false), (Fate::Keep, 0));
+        assert_eq!(judge(&all, None, &timed, false), (Fate::Keep, 0));
+        let early = judge(&all, NOW + DAY - 1, &timed, false);
+        assert_eq!(early, (Fate::Keep, 0));
+        let due = judge(&all, NOW + DAY, &timed, false);
+        assert_eq!(due, (Fate::Drop, 1));
+        // At the end of a segment its place stays.
+        let (Fate::Rewrite(empty), 1) = judge(&all, NOW + DAY, &timed, true) else {
+            panic!("gone")
+        };
+        assert_eq!(empty.len(), HEADER_LEN);
+        assert_eq!(read(&empty), None);
+        assert_eq!(judge(&all, NOW, &empty, true), (Fate::Keep, 0));
+        assert_eq!(judge(&all, NOW, &empty, false), (Fate::Drop, 0));
+    }
+}
+
+#[test]
+fn a_marker_stays_with_the_batches_of_its_transaction_and_as_the_last_of_its_producer() {
+    let all = map(&[]);
+    let mut last = LastBatches::default();
+    let mut filter = Filter {
+        map: &all,
+        aborted: &Aborted::default(),
+        last_batches: &last,
+        transactions: Transactions::default(),
+        now_ms: Some(NOW),
+        delete_retention_ms: 0,
+        body_limit: 1 << 20,
+    };
+    let mut data = BatchBuilder::new().producer(7, 1, 0).transactional();
+    data.push(NOW, Some(b"k"), Some(b"v"));
+    let data = data.build();
+    let abort = marker(false);
+    let mut fate = |batch: &[u8]| {
+        let header = verify(batch).unwrap();
+        filter.judge(&header, batch, false).unwrap().0
+    };
+    assert_eq!(fate(&data), Fate::Keep);
+    assert_eq!(fate(&abort), Fate::Keep);
+    // A second one has no batches.
+    let Fate::Rewrite(marked) = fate(&abort) else {
+        panic!("no horizon")
+    };
+    assert_eq!(fate(&marked), Fate::Drop);
+    assert_eq!(filter.transactions.forgotten, [150]);
+    last.note(&verify(&marked).unwrap());
+    let fate = judge_after(&all, &last, NOW + DAY, &marked, false);
+    assert_eq!(fate, (Fate::Keep, 0));
 }
 
 #[test]

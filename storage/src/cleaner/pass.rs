@@ -13,6 +13,7 @@ use super::offset_map::OffsetMap;
 use super::source::Source;
 use super::stats::{Counters, add};
 use super::throttle::Throttle;
+use super::transactions::Transactions;
 use super::{CleanError, swap};
 use crate::batches::{self, Found};
 use crate::segment::Segment;
@@ -43,16 +44,17 @@ impl Pass<'_> {
         let map = self.read_keys(&sources, first_dirty, &aborted)?;
         let reached = |source: &&Source| source.segment.base_offset() < map.end();
         let count = sources.iter().take_while(reached).count();
-        let filter = Filter {
+        let mut filter = Filter {
             map: &map,
             aborted: &aborted,
             last_batches: &self.last_batches(&sources)?,
+            transactions: Transactions::default(),
             now_ms: self.now_ms,
             delete_retention_ms: self.config.delete_retention_ms,
             body_limit: self.body_limit(),
         };
         for group in groups(&sources[..count], &self.config) {
-            self.clean(group, &filter)?;
+            self.clean(group, &mut filter)?;
         }
         if !self.log.end_pass(map.end()) {
             return Err(CleanError::Aborted);
@@ -133,7 +135,7 @@ impl Pass<'_> {
     }
 
     /// Writes what is to be kept of a group into one new segment, and swaps it in.
-    fn clean(&mut self, group: &[Source], filter: &Filter<'_>) -> Result<(), CleanError> {
+    fn clean(&mut self, group: &[Source], filter: &mut Filter<'_>) -> Result<(), CleanError> {
         let base_offset = group[0].segment.base_offset();
         let (cleaned, removed) = match self.rewrite(group, filter) {
             Ok(Some(done)) => done,
@@ -145,8 +147,12 @@ impl Pass<'_> {
             }
         };
         let end_offset = group[group.len() - 1].end_offset.max(filter.map.end());
+        let forgotten = std::mem::take(&mut filter.transactions.forgotten);
         let replaced: Vec<_> = group.iter().map(|s| Arc::clone(&s.segment)).collect();
-        if !self.log.swap_in(&replaced, cleaned, end_offset)? {
+        let swapped = self
+            .log
+            .swap_in(&replaced, cleaned, &forgotten, end_offset)?;
+        if !swapped {
             let _ = swap::undo(self.log.files(), self.log.dir(), base_offset);
             return Err(CleanError::Aborted);
         }
@@ -159,7 +165,7 @@ impl Pass<'_> {
     fn rewrite(
         &mut self,
         group: &[Source],
-        filter: &Filter<'_>,
+        filter: &mut Filter<'_>,
     ) -> Result<Option<(Segment, usize)>, CleanError> {
         let mut cleaned = match group {
             [_] => None,

@@ -145,12 +145,13 @@ impl Log {
     }
 
     /// Puts a cleaned segment in the place of `replaced`, which are neighbours, on disk and in the
-    /// list. False, with nothing done, if the log is not what the pass has read up to `end_offset`.
+    /// list; it lacks `forgotten` abort markers. False, with nothing done, if the log is not what the pass has read up to `end_offset`.
     /// Readers that hold an old segment go on with it: it stays mapped.
     pub(crate) fn swap_in(
         &self,
         replaced: &[Arc<Segment>],
         cleaned: Segment,
+        forgotten: &[i64],
         end_offset: i64,
     ) -> Result<bool, StorageError> {
         let _maintenance = self.maintenance.hold();
@@ -161,9 +162,9 @@ impl Log {
         }
         let base_offset = cleaned.base_offset();
         let others: Vec<i64> = replaced[1..].iter().map(|s| s.base_offset()).collect();
-        let committed = replaced
-            .iter()
-            .try_for_each(|segment| segment.pin())
+        let committed = self
+            .forget_aborted(replaced, forgotten)
+            .and_then(|()| replaced.iter().try_for_each(|segment| segment.pin()))
             .and_then(|()| swap::commit(self.files(), &self.dir, base_offset));
         if let Err(error) = committed {
             if let Err(undone) = swap::undo(self.files(), &self.dir, base_offset) {

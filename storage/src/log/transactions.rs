@@ -1,15 +1,16 @@
 //! Transactions in one log: the last stable offset, and what was aborted.
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use protocol::record::BatchHeader;
 
 use super::Log;
 use super::writer::Writer;
-use crate::AppendError;
 use crate::hold::HoldShared;
 use crate::marker::Marker;
 use crate::segment::Segment;
 use crate::txn_index::Aborted;
+use crate::{AppendError, StorageError};
 
 /// The first offset of the oldest open transaction of a log without one.
 pub(super) const NONE_OPEN: i64 = i64::MAX;
@@ -50,6 +51,33 @@ impl Log {
         if let Err(error) = aborted.settle(self.files(), &self.dir, cleaned, end, others) {
             tracing::warn!(%error, "an index of aborted transactions is not merged yet");
         }
+    }
+
+    /// Forgets aborted transactions of which no batch is left, and whose markers in `segments`, which
+    /// rise, are about to go: durably, see `txn_index.rs`.
+    pub(super) fn forget_aborted(
+        &self,
+        segments: &[Arc<Segment>],
+        markers: &[i64],
+    ) -> Result<(), StorageError> {
+        if markers.is_empty() {
+            return Ok(());
+        }
+        let left = {
+            let mut aborted = self.aborted.exclusive();
+            aborted.forget(markers);
+            aborted.clone()
+        };
+        for segment in segments {
+            let base_offset = segment.base_offset();
+            let next = self.segments.after(base_offset);
+            let end = next.map_or(self.end_offset(), |next| next.base_offset());
+            let own = base_offset..end;
+            if markers.iter().any(|marker| own.contains(marker)) {
+                left.settle(self.files(), &self.dir, segment, end, None)?;
+            }
+        }
+        Ok(())
     }
 
     /// A marker of a producer or a coordinator that was replaced is refused.

@@ -46,7 +46,37 @@ pub(crate) fn restore(
             }
         }
     }
+    for (producer_id, first_offset) in restored.producers.open_since() {
+        if first_offset < from && is_compacted_away(segments, producer_id, first_offset)? {
+            restored.producers.end_transaction(producer_id);
+        }
+    }
     Ok(restored)
+}
+
+/// Whether the first batch of a transaction that a snapshot tells of is gone. Compaction takes nothing
+/// of one that is open: it has ended, and its marker went after its batches.
+fn is_compacted_away(
+    segments: &[Arc<Segment>],
+    producer_id: i64,
+    first_offset: i64,
+) -> Result<bool, StorageError> {
+    let above = segments.partition_point(|segment| segment.base_offset() <= first_offset);
+    let Some(segment) = above.checked_sub(1).map(|i| &segments[i]) else {
+        // Deleted, so nothing is known.
+        return Ok(false);
+    };
+    if segment.size() == 0 {
+        return Ok(false);
+    }
+    let found = segment
+        .contents()?
+        .find(segment.base_offset(), first_offset);
+    Ok(found.is_ok_and(|found| {
+        found.is_some_and(|found| {
+            found.header.base_offset > first_offset || found.header.producer_id != producer_id
+        })
+    }))
 }
 
 fn newest_snapshot(
