@@ -78,8 +78,12 @@ impl InDoubt {
 
     /// Whether the offset of a partition is in doubt.
     pub fn has(&self, topic: &str, partition: i32) -> bool {
-        let mut places = self.places();
-        places.any(|(name, index)| **name == *topic && *index == partition)
+        if self.is_empty() {
+            return false;
+        }
+        let place = (Arc::from(topic), partition);
+        let mut transactions = self.by_producer.values();
+        transactions.any(|places| places.contains_key(&place))
     }
 
     /// The partitions whose offsets are in doubt; one may come more than once.
@@ -89,10 +93,18 @@ impl InDoubt {
 
     /// Takes the offset of a partition out, whoever committed it.
     pub fn drop(&mut self, topic: &str, partition: i32) {
-        for places in self.by_producer.values_mut() {
-            places.retain(|(name, index), _| **name != *topic || *index != partition);
+        if self.is_empty() {
+            return;
         }
-        self.by_producer.retain(|_, places| !places.is_empty());
+        let place = (Arc::from(topic), partition);
+        let mut freed = 0;
+        self.by_producer.retain(|_, places| {
+            let dropped = places.remove(&place);
+            freed += dropped.map_or(0, |it| size_in_doubt(topic, &it));
+            freed += PRODUCER * usize::from(places.is_empty());
+            !places.is_empty()
+        });
+        self.bytes -= freed;
     }
 
     /// Puts one in.
