@@ -1,20 +1,33 @@
-//! A folder that cannot be opened for too few descriptors makes a flush late, and nothing worse.
+//! Too few descriptors make a flush or a compaction late, and nothing worse.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod fixture;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use fixture::*;
+use protocol::record::BatchBuilder;
 use storage::disk::{Access, Disk, DiskDir, DiskFile, Entry, FileInfo, RealDisk};
-use storage::{AppendError, LogConfig, Logs};
+use storage::{AppendError, Cleanup, Log, LogConfig, Logs};
 
 /// The real disk of a process that may have no descriptor left for a folder.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct ShortDisk {
     short: AtomicBool,
+    /// How many files and folders may be opened still.
+    opens_left: AtomicI64,
+}
+
+impl ShortDisk {
+    fn take_descriptor(&self) -> io::Result<()> {
+        if self.opens_left.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        Err(io::Error::from_raw_os_error(libc::EMFILE))
+    }
 }
 
 impl Disk for ShortDisk {
@@ -22,10 +35,12 @@ impl Disk for ShortDisk {
         if self.short.load(Ordering::Relaxed) {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }
+        self.take_descriptor()?;
         RealDisk.open_dir(path)
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        self.take_descriptor()?;
         RealDisk.open(path, access)
     }
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -49,7 +64,10 @@ impl Disk for ShortDisk {
 }
 
 fn open_short(dir: &Path, config: &LogConfig) -> (Arc<ShortDisk>, Logs) {
-    let disk = Arc::new(ShortDisk::default());
+    let disk = Arc::new(ShortDisk {
+        short: AtomicBool::new(false),
+        opens_left: AtomicI64::new(i64::MAX),
+    });
     let there: Arc<dyn Disk> = Arc::clone(&disk) as _;
     let (logs, _) = Logs::open_by_hand(there, options(dir), config).unwrap();
     (disk, logs)
@@ -103,4 +121,72 @@ fn an_append_that_needs_a_new_segment_is_refused_until_there_is_a_descriptor() {
     log.flush().unwrap();
     assert_eq!(log.flushed_offset(), 2);
     logs.close().unwrap();
+}
+
+/// The value of each key, which is one byte.
+fn latest(log: &Log) -> BTreeMap<u8, Vec<u8>> {
+    let values = read_values(log, 0).into_iter();
+    values.map(|(_, value)| (value[0], value)).collect()
+}
+
+#[test]
+fn a_compaction_without_a_descriptor_is_done_later() {
+    let config = LogConfig {
+        segment_bytes: 300,
+        cleanup: Cleanup {
+            delete: false,
+            compact: true,
+        },
+        min_cleanable_dirty_ratio: 0.0,
+        ..config()
+    };
+    let larger = LogConfig {
+        segment_bytes: 2000,
+        ..config.clone()
+    };
+    for opens in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, logs) = open_short(dir.path(), &config);
+        let log = logs.create("t", 0, [7; 16], config.clone()).unwrap();
+        let append_some = |from: u8| {
+            for i in from..from + 30 {
+                let mut batch = BatchBuilder::new();
+                batch.push(NOW, Some(&[i % 4]), Some(&[i % 4, i]));
+                append(&log, &batch.build());
+            }
+            log.flush().unwrap();
+        };
+        append_some(0);
+        logs.keep_house(NOW);
+        // Several segments become one.
+        log.set_config(larger.clone());
+        let expected = latest(&log);
+        disk.opens_left.store(opens, Ordering::Relaxed);
+        logs.clean(NOW);
+        disk.opens_left.store(i64::MAX, Ordering::Relaxed);
+        let failures = logs.cleaner_stats().failures;
+        assert!(!log.is_poisoned(), "after {opens}");
+        assert_eq!(latest(&log), expected, "after {opens}");
+        for entry in std::fs::read_dir(partition_dir(dir.path())).unwrap() {
+            let path = entry.unwrap().path();
+            let left_over = path
+                .extension()
+                .is_some_and(|e| e == "cleaned" || e == "swap");
+            assert!(!left_over, "{} after {opens}", path.display());
+        }
+        log.set_config(config.clone());
+        append_some(30);
+        let expected = latest(&log);
+        logs.clean(NOW);
+        assert_eq!(logs.cleaner_stats().failures, failures);
+        assert!(logs.cleaner_stats().records_removed > 40, "after {opens}");
+        assert_eq!(latest(&log), expected);
+        drop((log, logs));
+        let (_logs, log, _) = reopen(dir.path(), &config);
+        assert_eq!(latest(&log), expected);
+        if failures == 0 {
+            assert!(opens > 5);
+            return;
+        }
+    }
 }

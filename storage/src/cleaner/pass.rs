@@ -142,7 +142,7 @@ impl Pass<'_> {
             Ok(None) => return Ok(()),
             Err(error) => {
                 // What cannot be removed now is removed at the next start.
-                let _ = swap::undo(self.log.files(), self.log.dir(), base_offset);
+                let _ = swap::discard(self.log.files(), self.log.dir(), base_offset);
                 return Err(error);
             }
         };
@@ -153,7 +153,7 @@ impl Pass<'_> {
             .log
             .swap_in(&replaced, cleaned, &forgotten, end_offset)?;
         if !swapped {
-            let _ = swap::undo(self.log.files(), self.log.dir(), base_offset);
+            let _ = swap::discard(self.log.files(), self.log.dir(), base_offset);
             return Err(CleanError::Aborted);
         }
         add(&self.counters.records_removed, removed);

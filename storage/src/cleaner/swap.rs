@@ -17,6 +17,7 @@ use std::path::Path;
 
 use crate::StorageError;
 use crate::batches;
+use crate::disk::DiskDir;
 use crate::error::failed;
 use crate::files::Files;
 use crate::mapping::Mapping;
@@ -48,47 +49,84 @@ pub(crate) fn is_of_swap(name: &str) -> bool {
         .any(|suffix| name.ends_with(suffix))
 }
 
-/// Step 2.
-pub(crate) fn commit(files: &Files, dir: &Path, base_offset: i64) -> Result<(), StorageError> {
-    for extension in EXTENSIONS {
-        let name = file_name(base_offset, extension);
-        rename(files, dir, &(name.clone() + CLEANED), &(name + SWAP))?;
-    }
-    sync(files, dir)
-}
-
-/// Steps 3 and 4. `others` are the base offsets of the segments that go without one in their place.
-pub(crate) fn finish(
-    files: &Files,
-    dir: &Path,
+/// A swap under way. Its folder is open from the start: what has begun needs no other descriptor, and
+/// so does not fail halfway for want of one.
+#[derive(Debug)]
+pub(crate) struct Swap<'a> {
+    files: &'a Files,
+    dir: &'a Path,
+    folder: Box<dyn DiskDir>,
     base_offset: i64,
-    others: &[i64],
-) -> Result<(), StorageError> {
-    for other in others {
-        for extension in EXTENSIONS {
-            let name = file_name(*other, extension);
-            rename_if_there(files, dir, &name, &(name.clone() + DELETED))?;
-        }
-    }
-    if !others.is_empty() {
-        sync(files, dir)?;
-    }
-    for extension in EXTENSIONS {
-        let name = file_name(base_offset, extension);
-        rename(files, dir, &(name.clone() + SWAP), &name)?;
-    }
-    sync(files, dir)
 }
 
-/// Undoes steps 1 and 2, as long as the folder was not synced. The `.log.swap` goes first: without it
-/// nothing is done at a start.
-pub(crate) fn undo(files: &Files, dir: &Path, base_offset: i64) -> Result<(), StorageError> {
+impl<'a> Swap<'a> {
+    /// Of the segment in `dir` with this base offset, after step 1.
+    pub(crate) fn begin(
+        files: &'a Files,
+        dir: &'a Path,
+        base_offset: i64,
+    ) -> Result<Self, StorageError> {
+        Ok(Self {
+            files,
+            dir,
+            folder: files.open_dir(dir)?,
+            base_offset,
+        })
+    }
+
+    /// Step 2.
+    pub(crate) fn commit(&self) -> Result<(), StorageError> {
+        for extension in EXTENSIONS {
+            let name = file_name(self.base_offset, extension);
+            self.rename(&(name.clone() + CLEANED), &(name + SWAP))?;
+        }
+        self.sync()
+    }
+
+    /// Steps 3 and 4. `others` are the base offsets of the segments that go without one in their
+    /// place.
+    pub(crate) fn finish(&self, others: &[i64]) -> Result<(), StorageError> {
+        for other in others {
+            for extension in EXTENSIONS {
+                let name = file_name(*other, extension);
+                rename_if_there(self.files, self.dir, &name, &(name.clone() + DELETED))?;
+            }
+        }
+        if !others.is_empty() {
+            self.sync()?;
+        }
+        for extension in EXTENSIONS {
+            let name = file_name(self.base_offset, extension);
+            self.rename(&(name.clone() + SWAP), &name)?;
+        }
+        self.sync()
+    }
+
+    /// Undoes steps 1 and 2, as long as the folder was not synced.
+    pub(crate) fn undo(&self) -> Result<(), StorageError> {
+        discard(self.files, self.dir, self.base_offset)?;
+        self.sync()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
+        rename(self.files, self.dir, from, to)
+    }
+
+    fn sync(&self) -> Result<(), StorageError> {
+        self.folder.sync().map_err(failed("sync", self.dir))?;
+        step::done(self.dir);
+        Ok(())
+    }
+}
+
+/// Removes what steps 1 and 2 made. The `.log.swap` goes first: without it nothing is done at a start.
+pub(crate) fn discard(files: &Files, dir: &Path, base_offset: i64) -> Result<(), StorageError> {
     for extension in EXTENSIONS.into_iter().rev() {
         let name = file_name(base_offset, extension);
         files.remove(&dir.join(name.clone() + SWAP))?;
         files.remove(&dir.join(name + CLEANED))?;
     }
-    files.sync_dir(dir)
+    Ok(())
 }
 
 /// What a start does with the files `left` of a swap that a crash came into; `bases` are the base

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::{Log, validate};
 use crate::checkpoint::PartitionKey;
-use crate::cleaner::{Source, swap};
+use crate::cleaner::{
+    Source,
+    swap::{self, Swap},
+};
 use crate::hold::Hold;
 use crate::segment::Segment;
 use crate::{LogConfig, StorageError, reaper};
@@ -161,13 +164,20 @@ impl Log {
             return Ok(false);
         }
         let base_offset = cleaned.base_offset();
+        let swap = match Swap::begin(self.files(), &self.dir, base_offset) {
+            Ok(swap) => swap,
+            Err(error) => {
+                let _ = swap::discard(self.files(), &self.dir, base_offset);
+                return Err(error);
+            }
+        };
         let others: Vec<i64> = replaced[1..].iter().map(|s| s.base_offset()).collect();
         let committed = self
             .forget_aborted(replaced, forgotten)
             .and_then(|()| replaced.iter().try_for_each(|segment| segment.pin()))
-            .and_then(|()| swap::commit(self.files(), &self.dir, base_offset));
+            .and_then(|()| swap.commit());
         if let Err(error) = committed {
-            if let Err(undone) = swap::undo(self.files(), &self.dir, base_offset) {
+            if let Err(undone) = swap.undo() {
                 // A start may take it as done.
                 self.poison(&undone);
             }
@@ -176,7 +186,7 @@ impl Log {
             }
             return Err(error);
         }
-        let finished = swap::finish(self.files(), &self.dir, base_offset, &others);
+        let finished = swap.finish(&others);
         if let Err(error) = &finished {
             // The next start does the rest. Until then the files are not named as they should be.
             cleaned.pin()?;
