@@ -159,7 +159,8 @@ impl Log {
     /// flushed offset. Tells whether it moved.
     pub(crate) fn checkpoint(&self) -> Result<bool, StorageError> {
         let flushed = self.flushed_offset();
-        if flushed == self.recovery_point() {
+        // A segment that was sealed since may have new indexes, though nothing is above the point.
+        if flushed == self.recovery_point() && self.writer.hold().unsynced.is_empty() {
             return Ok(false);
         }
         let _maintenance = self.maintenance.hold();

@@ -6,6 +6,8 @@
 //! durable: a gap is a cleaner's if it lies below the offset that the cleaner's checkpoint tells, or
 //! if a segment at its edge or after it shows that it was compacted, so that all before that was
 //! durable.
+use protocol::record::verify;
+
 use super::Opening;
 use crate::StorageError;
 use crate::batches::Walk;
@@ -40,7 +42,8 @@ fn has_gaps(bytes: &[u8], base_offset: i64) -> bool {
         let is_dense = header.base_offset == next_offset
             && i64::from(header.records_count) == last_offset - header.base_offset + 1;
         if !is_dense {
-            return true;
+            // A header that a crash tore tells nothing.
+            return verify(&bytes[found.position..found.end()]).is_ok();
         }
         next_offset = last_offset + 1;
     }
