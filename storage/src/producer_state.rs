@@ -167,6 +167,22 @@ impl Producers {
         Ok(Sequence::Next)
     }
 
+    /// Whether a header says just what is expected next of a known producer: the next sequence of its
+    /// epoch, in the open transaction if there is one, with a record for each offset.
+    pub(crate) fn expect(&self, header: &BatchHeader) -> bool {
+        let Some(producer) = self.by_id.get(&header.producer_id) else {
+            return false;
+        };
+        let attributes = header.attributes;
+        attributes.is_transactional() == producer.transaction_start.is_some()
+            && !attributes.is_control()
+            && header.producer_epoch == producer.epoch
+            && producer.last_batch().is_some_and(|last| {
+                header.base_sequence == last.last_sequence.wrapping_add(1) & i32::MAX
+            })
+            && i64::from(header.records_count) == i64::from(header.last_offset_delta) + 1
+    }
+
     /// Judges a marker: one of an older epoch, of the producer or of the coordinator, is refused.
     pub(crate) fn check_marker(
         &self,

@@ -23,11 +23,10 @@ use std::sync::Arc;
 use protocol::record::BatchHeader;
 
 use crate::StorageError;
-use crate::batches;
 use crate::files::Files;
-use crate::marker::Marker;
 use crate::producer_snapshot;
 use crate::producer_state::Producers;
+use crate::recovery::producers;
 use crate::segment::{Segment, file_name};
 
 const VERSION: i16 = 0;
@@ -263,28 +262,22 @@ fn rebuild(
     dir: &Path,
     segments: &[Arc<Segment>],
 ) -> Result<Vec<Aborted>, StorageError> {
-    let mut producers = Producers::default();
+    let mut known = Producers::default();
     let mut first = 0;
     for (i, segment) in segments.iter().enumerate().rev() {
         let path = dir.join(file_name(segment.base_offset(), "snapshot"));
         let content = files.read(&path)?.unwrap_or_default();
-        if let Some(known) = producer_snapshot::decode(&content) {
-            (producers, first) = (known, i);
+        if let Some(snapshot) = producer_snapshot::decode(&content) {
+            (known, first) = (snapshot, i);
             break;
         }
     }
     let mut aborted = Vec::new();
     for segment in &segments[first..] {
-        aborted.clear();
-        if segment.size() == 0 {
-            continue;
-        }
-        let contents = segment.contents()?;
-        let bytes = contents.mapping.bytes();
-        for found in batches::good_batches(bytes, 0, segment.base_offset()) {
-            let marker = Marker::read(&found.header, &bytes[found.position..found.end()]);
-            aborted.extend(producers.apply(&found.header, marker, None));
-        }
+        aborted = match segment.size() {
+            0 => Vec::new(),
+            _ => producers::replay(&mut known, segment, i64::MIN)?,
+        };
     }
     Ok(aborted)
 }

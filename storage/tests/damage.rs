@@ -247,6 +247,51 @@ fn a_hole_at_the_end_of_a_log_is_an_error_and_counted() {
 }
 
 #[test]
+fn a_damaged_header_below_the_recovery_point_invents_no_producer() {
+    const ATTRIBUTES: usize = 21;
+    const RECORDS: usize = 61;
+    let (dir, damaged) = {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(RealDisk);
+        let (logs, _) = Logs::open_by_hand(disk, options(dir.path()), &config()).unwrap();
+        let log = logs.create("t", 0, [7; 16], config()).unwrap();
+        let all = [(4, 0), (2, 0), (4, 1), (4, 2), (2, 1)].map(|(id, at)| produced(id, 0, at, 1));
+        for batch in &all {
+            append(&log, batch);
+        }
+        log.flush().unwrap();
+        // Moves the recovery point. There is no snapshot: all the batches are asked.
+        logs.keep_house(NOW);
+        let size = all[0].len();
+        (dir, [2 * size, 4 * size])
+    };
+    let files = files(dir.path());
+    let at = files.iter().position(|(name, _)| is_log(name)).unwrap();
+    for position in damaged {
+        for bit in ATTRIBUTES * 8..RECORDS * 8 {
+            let mut files = files.clone();
+            files[at].1[position + bit / 8] ^= 1 << (bit % 8);
+            let copy = tempfile::tempdir().unwrap();
+            write_files(copy.path(), &files);
+            let (_logs, log, recovery) = reopen(copy.path(), &config());
+            let told = format!("batch at {position}, bit {bit}");
+            assert!(!recovery.clean, "{told}");
+            assert_eq!(log.end_offset(), 5, "{told}");
+            assert_eq!(log.last_stable_offset(), 5, "{told}");
+            let found: Vec<_> = log
+                .producers()
+                .iter()
+                .map(|p| (p.producer_id, p.producer_epoch, p.last_sequence))
+                .collect();
+            // Of the last batch of a producer nothing is known if it is damaged.
+            let second = i32::from(found[0] != (2, 0, 0));
+            assert_eq!(found, [(2, 0, second), (4, 0, 2)], "{told}");
+            assert!(second == 1 || position == damaged[1], "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_flush_comes_when_flush_ms_has_passed() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config();
