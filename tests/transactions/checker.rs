@@ -39,6 +39,8 @@ pub(crate) enum Anomaly {
     Unfenced { producer: u32, id: Id },
     /// A group's offset was told that no transaction had committed by then.
     AbortedOffset { told: Told },
+    /// A group's offset was told as a stable one while a transaction had it in doubt.
+    NotInDoubt { told: Told },
     /// A group's offset was told to be lower than what had been committed by then.
     LostOffset { told: Told, committed: i64 },
     /// A group's offset was told to be lower than it had been told before.

@@ -8,6 +8,7 @@ use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::inputs::Inputs;
+use crate::raw::Raw;
 use crate::remote::Remote;
 use crate::run::Place;
 
@@ -21,6 +22,8 @@ pub(crate) enum Kind {
     /// franz-go, which speaks version 2 too. It commits offsets only as a member of a group, so it
     /// has no inputs here.
     Franz,
+    /// See [`crate::raw`].
+    Raw,
 }
 
 /// How a step went.
@@ -69,6 +72,7 @@ impl Programs {
             Kind::Librdkafka => Ok(Box::new(Librdkafka::new(place, name)?)),
             Kind::Java => Ok(Box::new(self.java.session(place, name)?)),
             Kind::Franz => Ok(Box::new(self.franz.session(place, name)?)),
+            Kind::Raw => Ok(Box::new(Raw::new(place, name))),
         }
     }
 }

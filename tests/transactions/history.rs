@@ -83,6 +83,8 @@ pub(crate) struct Transaction {
     pub(crate) writes: Vec<Write>,
     /// How far its group comes by it: the next offset to read.
     pub(crate) offsets: Vec<(Feed, i64)>,
+    /// When the broker had taken the offsets into the transaction.
+    pub(crate) offsets_taken: Option<u64>,
     pub(crate) outcome: Outcome,
 }
 

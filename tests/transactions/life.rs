@@ -28,6 +28,8 @@ pub(crate) struct Life<'a> {
     pub(crate) number: u32,
     next: u32,
     timeout: Duration,
+    /// Its transactions are wide and take their time: another producer is about to meet them.
+    pub(crate) is_slow: bool,
 }
 
 impl<'a> Life<'a> {
@@ -51,6 +53,7 @@ impl<'a> Life<'a> {
             number: share.next_number(),
             next: 0,
             timeout: Duration::from_millis(name.timeout_ms),
+            is_slow: false,
         };
         if let Some(group) = identity.group {
             let (inputs, told) = Inputs::of(&share.place, share.clock, group)?;
@@ -68,19 +71,20 @@ impl<'a> Life<'a> {
             return Ok(false);
         }
         let sources = match &mut self.inputs {
-            Some(inputs) if chance.below(6) != 0 => inputs.take(chance)?,
+            Some(inputs) if chance.below(6) != 0 && !self.is_slow => inputs.take(chance)?,
             _ => Vec::new(),
         };
         let offsets = next_offsets(&sources);
         let offsets_first = chance.below(3) == 0;
         let mut good = !offsets_first || self.send_offsets(&offsets)?;
+        let mut offsets_taken = self.share.clock.now();
         let writes = self.write(&sources, chance);
         good &= writes.len() >= sources.len();
-        good = good && (offsets_first || self.send_offsets(&offsets)?);
-        if self.timeout < Duration::from_secs(5) && chance.below(150) == 0 {
-            let longer = Duration::from_millis(chance.below(500));
-            std::thread::sleep(self.timeout + longer);
+        if good && !offsets_first {
+            good = self.send_offsets(&offsets)?;
+            offsets_taken = self.share.clock.now();
         }
+        self.pause(chance);
         let (outcome, goes_on) = if good && chance.below(5) != 0 {
             self.commit()?
         } else {
@@ -90,6 +94,7 @@ impl<'a> Life<'a> {
             notes.transactions.push(Transaction {
                 writes,
                 offsets,
+                offsets_taken: good.then_some(offsets_taken),
                 outcome,
             });
         });
@@ -136,7 +141,7 @@ impl<'a> Life<'a> {
 
     /// Hands records to the client: what it took.
     fn write(&mut self, sources: &[Source], chance: &mut Random) -> Vec<Write> {
-        let wide = sources.is_empty() && chance.below(20) == 0;
+        let wide = sources.is_empty() && (self.is_slow || chance.below(20) == 0);
         let count = match sources.len() {
             0 if wide => 3 * PARTITIONS as usize,
             0 => 1 + chance.below(3) as usize,
@@ -163,8 +168,26 @@ impl<'a> Life<'a> {
             if self.client.send(partition, &id.value()) != Answer::Done {
                 break;
             }
+            if nth + 1 == count.div_ceil(2) {
+                self.pause(chance);
+            }
         }
         writes
+    }
+
+    /// Sometimes waits in the middle: so that the broker is killed meanwhile, or until a short
+    /// timeout is over, and the transaction with it.
+    fn pause(&self, chance: &mut Random) {
+        let pause = if self.is_slow {
+            Duration::from_millis(20 + chance.below(80))
+        } else if self.timeout < Duration::from_secs(5) && chance.below(300) == 0 {
+            self.timeout + Duration::from_millis(chance.below(500))
+        } else if chance.below(40) == 0 {
+            Duration::from_millis(chance.below(400))
+        } else {
+            return;
+        };
+        std::thread::sleep(pause);
     }
 
     fn commit(&self) -> Result<(Outcome, bool)> {

@@ -15,6 +15,7 @@ mod offsets;
 mod plain;
 mod planted;
 mod planted_offsets;
+mod raw;
 mod readers;
 mod remote;
 mod run;

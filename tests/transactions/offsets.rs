@@ -27,6 +27,7 @@ pub(crate) fn check_offsets(history: &History, found: &mut Vec<Anomaly>) {
         each_told(told, committed, found);
         backwards(told, found);
     }
+    in_doubt(history, &told, found);
     copies(history, &shown, &told, found);
 }
 
@@ -94,6 +95,25 @@ fn each_told(told: &[Told], committed: &[Committed], found: &mut Vec<Anomaly>) {
                 told,
                 committed: reached,
             });
+        }
+    }
+}
+
+/// From when a transaction has taken an offset until its commit is asked for it is in doubt. Others
+/// than those that took place may end by themselves.
+fn in_doubt(history: &History, told: &BTreeMap<Feed, Vec<Told>>, found: &mut Vec<Anomaly>) {
+    for transaction in &history.transactions {
+        let (Outcome::Committed { asked, .. }, Some(taken)) =
+            (transaction.outcome, transaction.offsets_taken)
+        else {
+            continue;
+        };
+        for (feed, _) in &transaction.offsets {
+            let told = told.get(feed).map_or(&[][..], Vec::as_slice);
+            let first = told.partition_point(|told| told.asked < taken);
+            let meanwhile = told[first..].iter().take_while(|told| told.asked < asked);
+            let wrong = meanwhile.filter(|told| told.stable && told.answered < asked);
+            found.extend(wrong.map(|&told| Anomaly::NotInDoubt { told }));
         }
     }
 }

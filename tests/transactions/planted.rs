@@ -46,6 +46,7 @@ fn clean() -> History {
     let transaction = |writes: &[Write], outcome| Transaction {
         writes: writes.to_vec(),
         offsets: Vec::new(),
+        offsets_taken: None,
         outcome,
     };
     let visible = [
@@ -322,6 +323,7 @@ fn random(chance: &mut Random) -> History {
         history.transactions.push(Transaction {
             writes,
             offsets: Vec::new(),
+            offsets_taken: None,
             outcome,
         });
     }

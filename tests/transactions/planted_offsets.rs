@@ -28,6 +28,7 @@ fn copies(number: u32, sources: std::ops::Range<i64>, outcome: Outcome) -> Trans
     Transaction {
         writes: writes.collect(),
         offsets: vec![(FEED, end)],
+        offsets_taken: None,
         outcome,
     }
 }
@@ -126,6 +127,18 @@ fn an_offset_in_doubt_that_is_told_is_found() {
         let found = after(|history| history.told[1] = early);
         assert_eq!(found, [Anomaly::AbortedOffset { told: early }]);
     }
+}
+
+#[test]
+fn an_answer_in_spite_of_a_doubt_is_found() {
+    let doubt = |from| after(|history| history.transactions[4].offsets_taken = Some(from));
+    assert_eq!(doubt(40), []);
+    let stable = told(34, 4, true);
+    let found = after(|history| {
+        history.told.insert(4, told(42, 4, false));
+        history.transactions[4].offsets_taken = Some(34);
+    });
+    assert_eq!(found, [Anomaly::NotInDoubt { told: stable }]);
 }
 
 #[test]

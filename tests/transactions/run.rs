@@ -39,7 +39,7 @@ impl Place {
 }
 
 /// The transactional producers: for each, how many write how many transactions.
-fn quotas(wanted: u64) -> [Quota; 3] {
+fn quotas(wanted: u64) -> [Quota; 4] {
     let quota = |kind, writers, copying, percent| Quota {
         kind,
         writers,
@@ -47,9 +47,10 @@ fn quotas(wanted: u64) -> [Quota; 3] {
         copying,
     };
     [
-        quota(Kind::Librdkafka, 20, 10, 60),
+        quota(Kind::Librdkafka, 20, 10, 52),
         quota(Kind::Java, 8, 6, 20),
-        quota(Kind::Franz, 6, 0, 20),
+        quota(Kind::Franz, 6, 0, 18),
+        quota(Kind::Raw, 4, 2, 10),
     ]
 }
 

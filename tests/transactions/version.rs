@@ -28,7 +28,7 @@ pub(crate) fn check(broker: &Broker, names: &[(Kind, String)], quotas: &[Quota])
         }
         match kind {
             Kind::Librdkafka => ensure!(epochs < wanted / 4, "version 2 of {kind:?}"),
-            Kind::Java | Kind::Franz => {
+            Kind::Java | Kind::Franz | Kind::Raw => {
                 ensure!(epochs >= wanted * 9 / 10, "not version 2 of {kind:?}");
             }
         }

@@ -135,6 +135,11 @@ impl Writers {
 
     /// Whether there is nothing left to do.
     pub(crate) fn over(&self) -> bool {
+        let mut threads = self.threads.iter().zip(&self.names);
+        if threads.any(|(thread, (kind, _))| thread.is_finished() && !self.share.over(*kind)) {
+            // It panicked, and the others need not go on.
+            self.share.failed.store(true, Ordering::Relaxed);
+        }
         self.share.quotas.keys().all(|kind| self.share.over(*kind))
     }
 
@@ -197,6 +202,7 @@ fn overtake<'a>(
     chance: &mut Random,
 ) -> Result<Life<'a>> {
     let number = zombie.number;
+    zombie.is_slow = chance.below(2) == 0;
     let mut zombies_chance = Random::new(chance.next_number());
     std::thread::scope(|scope| {
         let zombie = scope.spawn(move || -> Result<()> {
@@ -213,7 +219,9 @@ fn overtake<'a>(
         share.note(|notes| {
             notes.fenced.insert(number, now);
         });
+        heir.is_slow = true;
         let goes_on = heir.transaction(chance)?;
+        heir.is_slow = false;
         zombie.join().ok().context("a zombie panicked")??;
         if goes_on {
             Ok(heir)
