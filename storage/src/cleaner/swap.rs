@@ -147,6 +147,11 @@ pub(crate) fn complete(
         let is_swap = name.ends_with(SWAP) && base_offset.is_some_and(|b| swaps.contains(&b));
         if !is_swap {
             files.remove(&dir.join(name))?;
+            // Its log may have the final name already: then the index of that name is an old one. It
+            // is built again from the batches.
+            if let Some(index) = name.strip_suffix(SWAP) {
+                files.remove(&dir.join(index))?;
+            }
         }
     }
     for &base_offset in &swaps {
