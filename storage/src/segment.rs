@@ -287,32 +287,35 @@ impl Segment {
     }
 
     /// Makes it ready for appends, with room for `capacity` bytes in all. The file must be as long as
-    /// its batches; it is created if there is none. Tells whether it was.
+    /// its batches; it is created if there is none, and counted in `made`, also if an error follows.
     pub(crate) fn activate(
         &self,
         capacity: u32,
-    ) -> Result<(Arc<Contents>, Tail, bool), StorageError> {
+        made: &mut u64,
+    ) -> Result<(Arc<Contents>, Tail), StorageError> {
         let path = self.log_path();
         let created = self.size() == 0 && !self.files.exists(&path);
-        let indexes = match self.size() {
-            0 => Indexes::default(),
-            // Loaded anew: readers may hold the ones that are there.
-            _ => self.load_or_rescan()?,
-        };
         let access = if created {
             Access::WriteOrCreate
         } else {
             Access::Write
         };
         let file = self.files.open_for(&path, access)?;
+        *made += u64::from(created);
         let (mapping, tail) = Mapping::writable(file, self.size() as usize, capacity as usize)
             .map_err(failed("map", &path))?;
+        // Taken last: after an error they are where they were.
+        let indexes = match self.size() {
+            0 => Indexes::default(),
+            // Loaded anew: readers may hold the ones that are there.
+            _ => self.load_or_rescan()?,
+        };
         let contents = Arc::new(Contents {
             mapping,
             indexes: RwLock::new(indexes),
         });
         *self.contents.exclusive() = Some(Arc::clone(&contents));
-        Ok((contents, tail, created))
+        Ok((contents, tail))
     }
 
     /// The indexes that are in memory, taken over, or those on disk.
@@ -458,7 +461,7 @@ mod tests {
     fn what_is_not_sealed_yet_is_not_let_go() {
         let dir = tempfile::tempdir().unwrap();
         let segment = Segment::new(&Files::real(), dir.path(), 0);
-        let (_, mut tail, _) = segment.activate(1 << 20).unwrap();
+        let (_, mut tail) = segment.activate(1 << 20, &mut 0).unwrap();
         tail.reserve(100).unwrap();
         tail.append(&mut [IoSlice::new(&[1; 100])]).unwrap();
         segment.appended(100, None, 0);

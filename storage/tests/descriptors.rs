@@ -19,6 +19,10 @@ struct ShortDisk {
     short: AtomicBool,
     /// How many files and folders may be opened still.
     opens_left: AtomicI64,
+    /// Whether a file is opened, and cannot be mapped for appends.
+    unmapped: AtomicBool,
+    /// How often a folder was synced.
+    folder_syncs: Arc<AtomicI64>,
 }
 
 impl ShortDisk {
@@ -36,12 +40,18 @@ impl Disk for ShortDisk {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }
         self.take_descriptor()?;
-        RealDisk.open_dir(path)
+        let folder = RealDisk.open_dir(path)?;
+        let syncs = Arc::clone(&self.folder_syncs);
+        Ok(Box::new(Folder { folder, syncs }))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
         self.take_descriptor()?;
-        RealDisk.open(path, access)
+        let file = RealDisk.open(path, access)?;
+        if access == Access::WriteOrCreate && self.unmapped.load(Ordering::Relaxed) {
+            return RealDisk.open(Path::new("/dev/null"), Access::Read);
+        }
+        Ok(file)
     }
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         RealDisk.create_dir(path)
@@ -63,10 +73,31 @@ impl Disk for ShortDisk {
     }
 }
 
+#[derive(Debug)]
+struct Folder {
+    folder: Box<dyn DiskDir>,
+    syncs: Arc<AtomicI64>,
+}
+
+impl DiskDir for Folder {
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.folder.remove(name)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.folder.sync()
+    }
+    fn sync_file_system(&self) -> io::Result<()> {
+        self.folder.sync_file_system()
+    }
+}
+
 fn open_short(dir: &Path, config: &LogConfig) -> (Arc<ShortDisk>, Logs) {
     let disk = Arc::new(ShortDisk {
         short: AtomicBool::new(false),
         opens_left: AtomicI64::new(i64::MAX),
+        unmapped: AtomicBool::new(false),
+        folder_syncs: Arc::default(),
     });
     let there: Arc<dyn Disk> = Arc::clone(&disk) as _;
     let (logs, _) = Logs::open_by_hand(there, options(dir), config).unwrap();
@@ -189,4 +220,41 @@ fn a_compaction_without_a_descriptor_is_done_later() {
             return;
         }
     }
+}
+
+#[test]
+fn an_append_without_a_descriptor_forgets_no_timestamp() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, logs) = open_short(dir.path(), &config());
+    let log = logs.create("t", 0, [7; 16], config()).unwrap();
+    try_append(&log, &batch_at(NOW, &[b"newest"])).unwrap();
+    try_append(&log, &batch_at(NOW, &[b"cut"])).unwrap();
+    // The file is not open for appends any more.
+    log.truncate(1).unwrap();
+    let older = batch_at(NOW - 5000, &[b"older"]);
+    disk.opens_left.store(0, Ordering::Relaxed);
+    assert!(try_append(&log, &older).is_err());
+    disk.opens_left.store(i64::MAX, Ordering::Relaxed);
+    try_append(&log, &older).unwrap();
+    let found = log.offset_for_timestamp(NOW, i64::MAX).unwrap().unwrap();
+    assert_eq!(found.offset, 0);
+    assert_eq!(log.max_timestamp().unwrap().unwrap().offset, 0);
+    logs.close().unwrap();
+}
+
+#[test]
+fn the_name_of_a_file_that_was_made_in_vain_is_made_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, logs) = open_short(dir.path(), &config());
+    let log = logs.create("t", 0, [7; 16], config()).unwrap();
+    disk.unmapped.store(true, Ordering::Relaxed);
+    assert!(try_append(&log, &batch(&[b"refused"])).is_err());
+    assert!(segment_file(dir.path(), 0, "log").exists());
+    disk.unmapped.store(false, Ordering::Relaxed);
+    try_append(&log, &batch(&[b"taken"])).unwrap();
+    let before = disk.folder_syncs.load(Ordering::Relaxed);
+    log.flush().unwrap();
+    assert_eq!(log.flushed_offset(), 1);
+    assert_eq!(disk.folder_syncs.load(Ordering::Relaxed), before + 1);
+    logs.close().unwrap();
 }

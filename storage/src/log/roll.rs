@@ -179,8 +179,8 @@ fn activate(writer: &mut Writer, config: &LogConfig) -> Result<(), StorageError>
     if writer.open.is_some() {
         return Ok(());
     }
-    let (contents, tail, created) = writer.active.activate(config.segment_bytes)?;
-    writer.names.made += u64::from(created);
+    let made = &mut writer.names.made;
+    let (contents, tail) = writer.active.activate(config.segment_bytes, made)?;
     let first = BatchHeader::parse(contents.mapping.bytes()).ok();
     writer.open = Some(Open {
         contents,
