@@ -190,7 +190,11 @@ impl Opening<'_> {
             if let Some(segment) = self.recovered.segments.last()
                 && i + 1 < bases.len()
             {
-                segment.write_indexes()?;
+                // On a full disk too the log has to open: nothing can be deleted otherwise.
+                if let Err(error) = segment.write_indexes() {
+                    tracing::warn!(%error,
+                        "an index is not written; it will be built from the batches");
+                }
                 segment.sync_indexes()?;
                 segment.release();
             }

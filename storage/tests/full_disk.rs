@@ -6,23 +6,31 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fixture::*;
 use storage::AppendError;
 
+/// Whoever starts a program has its open files for a moment, the lock file of another test too.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// A file system of a few MiB in memory.
-struct SmallDisk(tempfile::TempDir);
+struct SmallDisk(
+    tempfile::TempDir,
+    #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>,
+);
 
 impl SmallDisk {
     fn mount(size: &str) -> Option<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
             .arg(dir.path())
             .status()
             .is_ok_and(|status| status.success());
-        mounted.then(|| Self(dir))
+        mounted.then(|| Self(dir, alone))
     }
 
     fn path(&self) -> &Path {
@@ -99,6 +107,31 @@ fn a_torn_batch_on_a_full_disk_does_not_stop_a_start() {
         path.extension().is_some_and(|e| e == "corrupt")
     });
     assert_eq!(copies.count(), 0, "half a copy");
+    fs::remove_file(filler).unwrap();
+    append(&log, &batch(&[b"next"]));
+    logs.close().unwrap();
+}
+
+#[test]
+fn segments_without_room_for_an_index_do_not_stop_a_start() {
+    let disk = SmallDisk::mount("6m").expect("mounting a tmpfs takes root: run as root");
+    let mut config = config();
+    config.segment_bytes = 1000;
+    let (logs, _) = open(disk.path(), &config);
+    let log = logs.create("t", 0, [7; 16], config.clone()).unwrap();
+    for _ in 0..5 {
+        append(&log, &batch(&[&[b'x'; 600]]));
+    }
+    assert_eq!(log.segment_count(), 5);
+    let expected = read_values(&log, 0);
+    drop((log, logs));
+    let filler = disk.path().join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+    let (logs, log, _) = reopen(disk.path(), &config);
+    assert_eq!(read_values(&log, 0), expected);
+    let found = log.offset_for_timestamp(NOW, 10).unwrap().unwrap();
+    assert_eq!(found.offset, 0);
     fs::remove_file(filler).unwrap();
     append(&log, &batch(&[b"next"]));
     logs.close().unwrap();
