@@ -196,8 +196,9 @@ fn a_log_of_transactions_does_not_grow() {
     assert!(aborted(&log).len() < 20);
 }
 
-#[test]
-fn a_transaction_that_was_compacted_away_is_not_open_after_a_restart() {
+/// Restarts a log in which a snapshot tells of an open transaction that has ended since, and was
+/// compacted away. Before that, the producer may open another one; tells where.
+fn restart_with_old_snapshot(opens_another: bool) -> (tempfile::TempDir, Logs, Arc<Log>, i64) {
     let dir = tempfile::tempdir().unwrap();
     let options = StorageOptions {
         producer_id_expiration_ms: 1000,
@@ -227,12 +228,35 @@ fn a_transaction_that_was_compacted_away_is_not_open_after_a_restart() {
         seal_and_clean(&logs, &log, NOW + DAY);
     }
     assert!(headers(&log).iter().all(|h| h.producer_id != 9));
+    let end_offset = log.end_offset();
+    if opens_another {
+        append(&log, &data(9, 0, b"another"));
+    }
     drop((log, logs));
     // All that came after it is lost.
     remove_all(dir.path(), "snapshot");
     fs::write(&snapshot, &content).unwrap();
-    let (_logs, log) = reopen(dir.path());
+    let (logs, log) = reopen(dir.path());
+    (dir, logs, log, end_offset)
+}
+
+#[test]
+fn a_transaction_that_was_compacted_away_is_not_open_after_a_restart() {
+    let (_dir, _logs, log, _) = restart_with_old_snapshot(false);
     check(&log, "after the restart");
+}
+
+#[test]
+fn the_next_transaction_after_one_that_was_compacted_away_is_open_after_a_restart() {
+    let (_dir, _logs, log, first) = restart_with_old_snapshot(true);
+    assert_eq!(log.last_stable_offset(), first);
+    let marker = end(&log, 9, false);
+    let aborted = log.aborted(0, log.end_offset());
+    let found: Vec<_> = aborted
+        .iter()
+        .map(|it| (it.first_offset, it.last_offset))
+        .collect();
+    assert_eq!(found, [(first, marker)]);
 }
 
 #[test]

@@ -34,17 +34,18 @@ pub(crate) fn restore(
 ) -> Result<Restored, StorageError> {
     let mut restored = newest_snapshot(files, dir, segments, end)?;
     let from = restored.snapshot_offset.unwrap_or(i64::MIN);
+    // Before the batches after it, which may open the next one.
+    for (producer_id, first_offset) in restored.producers.open_since() {
+        if is_compacted_away(segments, producer_id, first_offset)? {
+            restored.producers.end_transaction(producer_id);
+        }
+    }
     for (i, segment) in segments.iter().enumerate() {
         let done = segments.get(i + 1).is_some_and(|s| s.base_offset() <= from);
         if done || segment.size() == 0 || from >= end {
             continue;
         }
         replay(&mut restored.producers, segment, from)?;
-    }
-    for (producer_id, first_offset) in restored.producers.open_since() {
-        if first_offset < from && is_compacted_away(segments, producer_id, first_offset)? {
-            restored.producers.end_transaction(producer_id);
-        }
     }
     Ok(restored)
 }
