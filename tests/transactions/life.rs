@@ -193,7 +193,8 @@ impl<'a> Life<'a> {
     fn commit(&self) -> Result<(Outcome, bool)> {
         let clock = self.share.clock;
         let asked = clock.now();
-        match self.patiently("commit", || self.client.commit())? {
+        let commit = || self.share.committing(|| self.client.commit());
+        match self.patiently("commit", commit)? {
             Answer::Done => {
                 let answered = clock.now();
                 Ok((Outcome::Committed { asked, answered }, true))

@@ -143,13 +143,14 @@ fn wanted() -> Result<u64> {
 fn harass(broker: &mut Broker, writers: &Writers, chance: &mut Random) -> Result<u32> {
     let mut restarts = 0;
     while !writers.over() {
-        let until = Instant::now() + Duration::from_millis(200 + chance.below(5_000));
+        let until = Instant::now() + Duration::from_millis(200 + chance.below(4_000));
         while Instant::now() < until && !writers.over() {
             std::thread::sleep(Duration::from_millis(20));
         }
         if chance.below(4) == 0 {
             broker.terminate(PATIENCE)?;
         } else {
+            writers.await_commits(chance.below(12) as u32);
             broker.kill9()?;
         }
         broker.restart()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use harness::{Random, unique};
@@ -32,6 +32,8 @@ pub(crate) struct Share {
     /// How many transactions are to be ended, and how many were.
     quotas: BTreeMap<Kind, (u64, AtomicU64)>,
     next_producer: AtomicU32,
+    /// How many commits are asked for and not answered.
+    committing: AtomicU32,
     failed: AtomicBool,
     notes: Mutex<Notes>,
 }
@@ -56,6 +58,14 @@ impl Share {
 
     pub(crate) fn count(&self, kind: Kind) {
         self.quotas[&kind].1.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes a call that commits.
+    pub(crate) fn committing<R>(&self, call: impl FnOnce() -> R) -> R {
+        self.committing.fetch_add(1, Ordering::Relaxed);
+        let result = call();
+        self.committing.fetch_sub(1, Ordering::Relaxed);
+        result
     }
 
     pub(crate) fn next_number(&self) -> u32 {
@@ -101,6 +111,7 @@ impl Writers {
             programs,
             quotas: counts.collect(),
             next_producer: AtomicU32::new(first_number),
+            committing: AtomicU32::new(0),
             failed: AtomicBool::new(false),
             notes: Mutex::default(),
         });
@@ -131,6 +142,14 @@ impl Writers {
         let quotas = self.share.quotas.iter();
         let ended = quotas.map(|(kind, (_, ended))| (*kind, ended.load(Ordering::Relaxed)));
         ended.collect()
+    }
+
+    /// Waits for a moment in which many commits are under way, but not for long.
+    pub(crate) fn await_commits(&self, many: u32) {
+        let until = Instant::now() + Duration::from_millis(300);
+        while self.share.committing.load(Ordering::Relaxed) < many && Instant::now() < until {
+            std::thread::sleep(Duration::from_micros(200));
+        }
     }
 
     /// Whether there is nothing left to do.
