@@ -69,8 +69,9 @@ impl Transactions {
         };
         if aborting {
             tracing::info!(transactional_id = id, "aborted for another producer");
-            written.durable().await?;
+            // It goes to its end whoever still listens.
             self.end_everywhere(&place);
+            written.durable().await?;
             return Err(ErrorCode::ConcurrentTransactions);
         }
         written.durable().await?;

@@ -180,12 +180,18 @@ impl Transaction {
     ) -> Result<Init, Refused> {
         let known = |it: Identity| {
             let before = it.id == self.previous_id && it.epoch >= LAST_EPOCH;
-            self.producer.epoch == -1 || it.id == self.producer.id || before
+            let own = it.id == self.producer.id || self.is_to_come(it);
+            self.producer.epoch == -1 || own || before
         };
         if expected.is_some_and(|it| !known(it)) {
             return Err(ErrorCode::ProducerFenced.into());
         }
         if self.state == State::Ongoing {
+            // Whoever was shut out, and says so, must not shut out the one that came after it. Apache
+            // Kafka aborts the transaction first.
+            if expected.is_some_and(|it| it != self.producer) {
+                return Err(ErrorCode::ProducerFenced.into());
+            }
             return Ok(Init::Aborting(self.fence(now_ms)));
         }
         if !self.state.is_at_rest() {
@@ -226,8 +232,21 @@ impl Transaction {
         self.producer.epoch == who.epoch && who.epoch <= LAST_EPOCH
     }
 
+    /// Whether the producer's own EndTxn is under way, and `who` is what it goes on with after that:
+    /// an EndTxn is answered before all markers are written if they take long.
+    fn is_to_come(&self, who: Identity) -> bool {
+        let next = match self.next_id {
+            NONE => self.producer,
+            id => Identity { id, epoch: 0 },
+        };
+        self.state.prepared().is_some() && self.version >= EPOCH_PER_TRANSACTION && who == next
+    }
+
     /// Checks who asks, and that the transaction is not being ended.
     fn check_open(&self, who: Identity) -> Result<(), ErrorCode> {
+        if self.is_to_come(who) {
+            return Err(ErrorCode::ConcurrentTransactions);
+        }
         if self.producer.id != who.id {
             return Err(ErrorCode::InvalidProducerIdMapping);
         }
@@ -291,6 +310,9 @@ impl Transaction {
         spare: Option<i64>,
         now_ms: i64,
     ) -> Result<End, Refused> {
+        if self.is_to_come(who) {
+            return Err(ErrorCode::ConcurrentTransactions.into());
+        }
         let retry = version >= EPOCH_PER_TRANSACTION && self.is_retry(who);
         if self.producer.id != who.id && !retry {
             return Err(ErrorCode::InvalidProducerIdMapping.into());

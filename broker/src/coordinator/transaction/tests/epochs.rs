@@ -16,6 +16,15 @@ fn a_zombie_is_shut_out_by_the_next_producer() {
     assert_eq!(stage.now.admits(zombie, "t", 0), Err(fenced));
     // It says who it is, and is told that somebody else is.
     assert_eq!(stage.init(Some(zombie)), Err(fenced));
+    // Also while that one has a transaction open, which goes on.
+    let heir = stage.now.producer;
+    stage.add(heir, &[0]).unwrap();
+    assert_eq!(stage.init(Some(zombie)), Err(fenced));
+    assert_eq!(stage.now.admits(heir, "t", 0), Ok(()));
+    // Who it is that asks may end its own.
+    let again = Err(ErrorCode::ConcurrentTransactions);
+    assert_eq!(stage.init(Some(heir)), again);
+    assert_eq!(stage.now.state, State::PrepareAbort);
 }
 
 #[test]
@@ -118,8 +127,14 @@ fn used_up_epochs_bring_a_new_producer_id_with_the_end() {
         };
         assert_eq!(stage.end(last, commits, TV2), Ok(rotated));
         assert_eq!(stage.now.producer, epoch(i16::MAX));
+        let concurrent = ErrorCode::ConcurrentTransactions;
         let again = stage.end(last, commits, TV2);
-        assert_eq!(again, Err(ErrorCode::ConcurrentTransactions));
+        assert_eq!(again, Err(concurrent));
+        // The markers take long, and the producer has its answer.
+        assert_eq!(stage.now.admits(rotated, "t", 0), Err(concurrent));
+        assert_eq!(stage.add_by(rotated, &[0], TV2), Err(concurrent));
+        assert_eq!(stage.end(rotated, false, TV2), Err(concurrent));
+        assert_eq!(stage.init(Some(rotated)), Err(concurrent));
         stage.complete();
         assert_eq!(stage.now.producer, rotated);
         assert_eq!(stage.end(last, commits, TV2), Ok(rotated));
