@@ -358,9 +358,8 @@ impl Segment {
             })
     }
 
-    /// Makes its index files durable, but for their names. Files that are gone belong to a segment
-    /// that is gone; a file that the disk does not take is removed, to be built again when needed. Of
-    /// the one of aborted transactions nobody would notice that it is gone.
+    /// Makes both index files durable, but for their names. Files that are gone belong to a segment
+    /// that is gone; a file that the disk does not take is removed, to be built again when needed.
     pub(crate) fn sync_indexes(&self) -> Result<(), StorageError> {
         for path in [self.path("index"), self.path("timeindex")] {
             match self.files.sync_file(&path) {
@@ -372,15 +371,7 @@ impl Segment {
                 }
             }
         }
-        self.sync_txn_index()
-    }
-
-    /// Makes the index of aborted transactions durable, if there is one, but for its name.
-    pub(crate) fn sync_txn_index(&self) -> Result<(), StorageError> {
-        match self.files.sync_file(&self.path("txnindex")) {
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            done => done,
-        }
+        Ok(())
     }
 
     /// Makes its batches durable.

@@ -21,7 +21,7 @@ use super::writer::Names;
 use crate::StorageError;
 use crate::disk::DiskDir;
 use crate::error::failed;
-use crate::hold::{Hold, HoldShared};
+use crate::hold::Hold;
 use crate::segment::Segment;
 
 /// What a flush has to sync, in this order.
@@ -195,6 +195,9 @@ impl Log {
     fn sync_indexes(&self, sealed: &[Arc<Segment>]) -> Result<(), StorageError> {
         for segment in sealed {
             segment.sync_indexes()?;
+            // Written anew: what a sync that failed has lost no later one brings back, and nobody
+            // would notice.
+            self.settle_aborted(segment, &[])?;
         }
         if sealed.is_empty() {
             return Ok(());
@@ -239,9 +242,6 @@ impl Log {
             (rolled, active, writer.names.are_dirty())
         };
         active.write_indexes()?;
-        let aborted = self.aborted.shared();
-        aborted.write(self.files(), &active, self.end_offset())?;
-        drop(aborted);
         // Appends may have slipped in between the flush and the lock, and have rolled the log.
         for segment in &rolled {
             segment.seal()?;

@@ -42,15 +42,23 @@ impl Log {
 
     /// A cleaned segment has taken the place of several: so does its index.
     pub(super) fn merge_aborted(&self, cleaned: &Segment, others: &[i64]) {
-        let base_offset = cleaned.base_offset();
-        let next = self.segments.after(base_offset);
+        // Until that is done the files of all of them count together.
+        if let Err(error) = self.settle_aborted(cleaned, others) {
+            tracing::warn!(%error, "an index of aborted transactions is not merged yet");
+        }
+    }
+
+    /// Writes the index of a segment durably, in the place of the one of segments that are gone.
+    pub(super) fn settle_aborted(
+        &self,
+        segment: &Segment,
+        others: &[i64],
+    ) -> Result<(), StorageError> {
+        let next = self.segments.after(segment.base_offset());
         let end = next.map_or(self.end_offset(), |next| next.base_offset());
         let aborted = self.aborted.shared().clone();
         let others = others.iter().copied();
-        // Until that is done the files of all of them count together.
-        if let Err(error) = aborted.settle(self.files(), &self.dir, cleaned, end, others) {
-            tracing::warn!(%error, "an index of aborted transactions is not merged yet");
-        }
+        aborted.settle(self.files(), &self.dir, segment, end, others)
     }
 
     /// Forgets aborted transactions of which no batch is left, and whose markers in `segments`, which

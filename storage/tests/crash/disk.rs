@@ -155,7 +155,7 @@ impl State {
         match self.bug {
             Some(Bug::NoSyncBeforeRename) if extension == Some("tmp") => {}
             Some(Bug::NoSyncOfCleaned) if extension == Some("cleaned") => {}
-            Some(Bug::NoSyncOfAborted) if extension == Some("txnindex") => {}
+            Some(Bug::NoSyncOfAborted) if name.contains(".txnindex") => {}
             Some(Bug::AcknowledgedBeforeSync) if extension == Some("log") => {
                 self.put_off.push(file);
             }

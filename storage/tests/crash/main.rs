@@ -82,7 +82,7 @@ fn one_history_again() {
 }
 
 fn assert_found(bug: Bug) {
-    let (done, failure) = run_many(20_000, Some(bug));
+    let (done, failure) = run_many(200_000, Some(bug));
     let failure = failure.unwrap_or_else(|| panic!("{bug:?} was not found in {done} images"));
     println!("{bug:?} was found after {done} images: {failure}");
 }
