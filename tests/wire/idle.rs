@@ -49,6 +49,25 @@ fn ten_thousand_idle_connections_cost_two_kibibytes_each() -> Result<()> {
     check_alive(&mut broker)
 }
 
+#[test]
+fn connections_are_probed_when_they_are_silent() -> Result<()> {
+    let broker = Broker::start(Options::default())?;
+    let client = spoken(&broker)?;
+    // The broker's side: its remote port is the client's. The first figure of the sixth field tells
+    // which timer runs (Linux, proc_net_tcp.txt): 2 is that of keep-alive.
+    let port = format!(":{:04X}", client.local_addr()?.port());
+    eventually("the timer of keep-alive", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+        let of_broker = |line: &&str| {
+            let remote = line.split_whitespace().nth(2);
+            remote.is_some_and(|remote| remote.ends_with(&port))
+        };
+        let line = table.lines().find(of_broker)?;
+        let timer = line.split_whitespace().nth(5)?;
+        timer.starts_with("02:").then_some(())
+    })
+}
+
 fn spoken(broker: &Broker) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(broker.bootstrap())?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;

@@ -71,6 +71,8 @@ fn start(
         return;
     };
     let _ = stream.set_nodelay(true);
+    // A peer that vanished without a word is found out while its requests wait, as in Apache Kafka.
+    let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
     let client = ClientInfo::new(peer, local);
     let client = Arc::new(client);
     let open = broker.metrics.connection();
