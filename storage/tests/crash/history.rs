@@ -126,9 +126,8 @@ impl Process {
                 .batches
                 .split_off(cut.unwrap_or(partition.batches.len()));
             if end == 0 && partition.promise_limit != i64::MAX && !cut.is_empty() {
-                // A cut failed half-way. Without any segment the start had nothing to make durable,
-                // and the one that was removed may come back until another takes its name.
-                partition.failed.push(cut);
+                // Without any segment the start had nothing to make durable.
+                partition.removed = cut;
             }
             partition.acknowledged = end;
             partition.promise_limit = i64::MAX;
@@ -466,7 +465,9 @@ impl Process {
 /// Finds out which of the appends that failed is there, if any is.
 fn settle_failed(partition: &mut Partition, found: &PartitionDir) {
     let end = found.log.end_offset();
-    for failed in std::mem::take(&mut partition.failed) {
+    let removed = Some(std::mem::take(&mut partition.removed)).filter(|r| !r.is_empty());
+    let failed = std::mem::take(&mut partition.failed);
+    for failed in failed.into_iter().chain(removed) {
         let base_offset = failed[0].base_offset;
         let crc = |bytes: &[u8]| BatchHeader::parse(bytes).ok().map(|header| header.crc);
         let there = found.log.read(base_offset, end, 1, true);

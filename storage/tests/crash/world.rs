@@ -36,6 +36,9 @@ pub struct Partition {
     /// Appends that failed since the last one that did not: one of them may be there in the place
     /// of what comes after it in `batches`, in part, but never together with that.
     pub failed: Vec<Vec<Batch>>,
+    /// What a cut of the whole log that failed half-way has removed: the file may come back until
+    /// another one's name is durable in its place.
+    pub removed: Vec<Batch>,
     /// Compaction has not come further than this.
     pub cleaned_limit: i64,
     /// What lies below may have been why compaction removed something, and is not cut off any more.
@@ -117,6 +120,7 @@ impl Partition {
             topic_id,
             batches: Vec::new(),
             failed: Vec::new(),
+            removed: Vec::new(),
             cleaned_limit: 0,
             cut_floor: 0,
             acknowledged: 0,
@@ -138,7 +142,8 @@ impl Partition {
             variant
         };
         let mut variants = vec![self.clone()];
-        variants.extend(self.failed.iter().map(with));
+        let removed = Some(&self.removed).filter(|removed| !removed.is_empty());
+        variants.extend(self.failed.iter().chain(removed).map(with));
         variants
     }
 
@@ -146,6 +151,9 @@ impl Partition {
     pub fn acknowledge(&mut self, offset: i64) {
         let offset = offset.min(self.promise_limit);
         self.acknowledged = self.acknowledged.max(offset);
+        if self.acknowledged > 0 {
+            self.removed.clear();
+        }
     }
 
     /// Takes back promises from `offset` on.
