@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use harness::{Batch, Broker, Options, PATIENCE, eventually, rd, unique};
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::producer::Producer;
 
 use crate::commits::committed;
 use crate::kept::Kept;
@@ -30,6 +31,10 @@ fn jump(years: &str) -> Result<()> {
         .environment("NO_FAKE_STAT", "1")
         .set("log.retention.check.interval.ms", "50")
         .set("offsets.retention.check.interval.ms", "50")
+        .set(
+            "transaction.remove.expired.transaction.cleanup.interval.ms",
+            "50",
+        )
         .set("log.flush.interval.ms", "100")
         .set("flush", "os")
         // Else a broker that is behind refuses what clients write now, as Apache Kafka does.
@@ -51,6 +56,10 @@ fn jump(years: &str) -> Result<()> {
     rd::take(&consumer, 3)?;
     consumer.commit_consumer_state(CommitMode::Sync)?;
     drop(consumer);
+    let id = unique("id");
+    rd::create_topic(broker.bootstrap(), &id, 1, &[])?;
+    let producer = rd::producer(broker.bootstrap(), &[("transactional.id", &id)])?;
+    producer.init_transactions(PATIENCE)?;
 
     fs::write(&clock, years)?;
     let process = broker.process()?;
@@ -79,6 +88,10 @@ fn jump(years: &str) -> Result<()> {
         committed(&broker, &group, &kept.topic, 1)? == [3],
         "commits expired"
     );
+    // The transactional id is known still.
+    producer.begin_transaction()?;
+    rd::send(&producer, &id, 0, "key", "value")?;
+    producer.commit_transaction(PATIENCE)?;
     // A group forms and commits in that time too.
     let later = unique("later");
     let consumer = rd::consumer(broker.bootstrap(), &later, &[])?;

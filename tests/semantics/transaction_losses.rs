@@ -139,3 +139,34 @@ fn markers_that_are_missing_are_written() -> Result<()> {
     }
     Ok(())
 }
+
+/// A marker that was on disk is damaged: what the coordinator knows to be committed stays so.
+#[test]
+fn a_damaged_marker_of_a_commit_is_written_again() -> Result<()> {
+    for commits in [true, false] {
+        let mut broker = Broker::start(Options::default())?;
+        let topic = topic(&broker)?;
+        let mut stepper = Stepper::new(&broker, &topic)?;
+        assert_eq!(stepper.produce(12, &topic, "v")?, 0);
+        let (code, next) = stepper.end(5, commits)?;
+        assert_eq!(code, 0);
+        broker.kill9()?;
+        let log = broker.data_dir().join(format!("{topic}-0"));
+        let log = log.join("00000000000000000000.log");
+        let mut bytes = std::fs::read(&log)?;
+        let marker = 12 + u32::from_be_bytes(bytes[8..12].try_into()?) as usize;
+        // The last byte of its attributes.
+        bytes[marker + 22] ^= 1;
+        std::fs::write(&log, bytes)?;
+        broker.restart()?;
+        let aborted = if commits { vec![] } else { vec![0] };
+        assert_eq!(look(&broker, &topic)?, (2, 2, aborted.clone()));
+        stepper.wire = broker.wire()?;
+        stepper.producer = next;
+        stepper.sequences.clear();
+        assert_eq!(stepper.produce(12, &topic, "of the next")?, 0);
+        assert_eq!(stepper.end(5, true)?.0, 0);
+        assert_eq!(look(&broker, &topic)?, (4, 4, aborted));
+    }
+    Ok(())
+}

@@ -79,6 +79,10 @@ impl Transactions {
         let Some(transaction) = slot.transaction.clone() else {
             return;
         };
+        let unused = Duration::from_millis(passed_ms(transaction.updated_ms));
+        if let Some(changed) = slot.changed.checked_sub(unused) {
+            slot.changed = changed;
+        }
         if transaction.state == State::Ongoing {
             slot.deadline = Some(Instant::now() + time_left(&transaction));
         }
@@ -128,6 +132,8 @@ impl Transactions {
                     if known.is_some_and(|it| it.holds(open, &topic.name, partition.index)) {
                         continue;
                     }
+                    // Its marker was on disk, and is lost to damage.
+                    let commits = known.is_some_and(|it| it.has_committed(open));
                     let fenced = Identity {
                         // So that its client, if it asks again for an answer that it never got, is
                         // refused, and aborts: with the same epoch it would be told that its batch
@@ -135,14 +141,15 @@ impl Transactions {
                         epoch: open.epoch.saturating_add(1),
                         ..open
                     };
-                    let aborted = self.mark(&topic.name, partition.index, fenced, false, None);
+                    let marked = self.mark(&topic.name, partition.index, fenced, commits, None);
                     tracing::warn!(
                         topic = &*topic.name,
                         partition = partition.index,
                         producer_id = open.id,
                         offset = producer.transaction_start_offset,
-                        aborted = aborted.is_ok(),
-                        "a transaction was open that nobody knows of"
+                        commits,
+                        marked = marked.is_ok(),
+                        "a log held a transaction open that is not"
                     );
                 }
             }
@@ -165,9 +172,12 @@ fn flush(written: &Written) -> Result<(), ErrorCode> {
     })
 }
 
-/// By the wall clock, the only one that goes on while nothing runs.
 fn time_left(transaction: &Transaction) -> Duration {
-    let timeout_ms = i64::from(transaction.timeout_ms).max(0);
-    let passed_ms = now_ms().saturating_sub(transaction.started_ms);
-    Duration::from_millis(timeout_ms.saturating_sub(passed_ms.max(0)).max(0) as u64)
+    let timeout_ms = u64::try_from(transaction.timeout_ms).unwrap_or(0);
+    Duration::from_millis(timeout_ms.saturating_sub(passed_ms(transaction.started_ms)))
+}
+
+/// By the wall clock, the only one that goes on while nothing runs.
+fn passed_ms(since_ms: i64) -> u64 {
+    u64::try_from(now_ms().saturating_sub(since_ms)).unwrap_or(0)
 }

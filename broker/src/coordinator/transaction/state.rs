@@ -12,6 +12,7 @@
 //! Source: Kafka's `TransactionMetadata` and `TransactionCoordinator`.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::error::ErrorCode;
 
@@ -452,13 +453,19 @@ impl Transaction {
         open.id == self.producer.id && of_it && self.has(topic, partition)
     }
 
+    /// Whether `open` is what its last transaction wrote, and that is committed. Of clients of earlier
+    /// versions it might be the next one.
+    pub fn has_committed(&self, open: Identity) -> bool {
+        self.state == State::CompleteCommit && self.is_retry(open)
+    }
+
     /// Whether the next transaction may have the epoch of the markers of this one.
     pub fn keeps_epoch(&self) -> bool {
         self.version < EPOCH_PER_TRANSACTION
     }
 
-    /// Whether nobody used it for so long that it is forgotten.
-    pub fn is_expired(&self, now_ms: i64, expiration_ms: i64) -> bool {
-        self.state.is_at_rest() && now_ms.saturating_sub(self.updated_ms) >= expiration_ms
+    /// Whether it is forgotten after nobody has used it for so long.
+    pub fn is_expired(&self, unused: Duration, expiration: Duration) -> bool {
+        self.state.is_at_rest() && unused >= expiration
     }
 }

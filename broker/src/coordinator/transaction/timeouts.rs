@@ -70,13 +70,14 @@ impl Transactions {
     }
 
     fn forget_expired(&self) {
-        let expiration_ms = i64::from(self.settings.transactional_id_expiration_ms);
+        let expiration_ms = self.settings.transactional_id_expiration_ms;
+        let expiration = Duration::from_millis(u64::try_from(expiration_ms).unwrap_or(0));
         for place in self.all() {
             let mut slot = place.lock();
             let expired = slot
                 .transaction
                 .as_ref()
-                .is_some_and(|it| it.is_expired(now_ms(), expiration_ms));
+                .is_some_and(|it| it.is_expired(slot.changed.elapsed(), expiration));
             if !expired
                 || place
                     .journal

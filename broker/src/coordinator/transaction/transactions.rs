@@ -61,6 +61,8 @@ pub(super) struct Slot {
     pub(super) dead: bool,
     /// Offset of its last entry.
     pub(super) written: i64,
+    /// When it last changed. On the monotonic clock: ids do not expire when the wall clock is set.
+    pub(super) changed: Instant,
     /// When the open transaction times out.
     pub(super) deadline: Option<Instant>,
     /// The decided transaction that somebody sees to.
@@ -107,6 +109,7 @@ impl Place {
                 transaction: None,
                 dead: false,
                 written: -1,
+                changed: Instant::now(),
                 deadline: None,
                 ending: None,
                 unmarked: Partitions::new(),
@@ -134,6 +137,7 @@ impl Place {
             slot.deadline = Some(Instant::now() + timeout);
         }
         slot.written = written;
+        slot.changed = Instant::now();
         slot.hold(next);
         Ok(())
     }

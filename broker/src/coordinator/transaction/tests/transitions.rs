@@ -1,4 +1,6 @@
 //! Every state and every request.
+use std::time::Duration;
+
 use super::*;
 
 use ErrorCode::{
@@ -201,8 +203,11 @@ fn only_what_is_at_rest_expires() {
     for state in State::ALL {
         let stage = Stage::in_state(state, 0);
         let at_rest = matches!(state, Empty | CompleteCommit | CompleteAbort);
-        let updated_ms = stage.now.updated_ms;
-        assert_eq!(stage.now.is_expired(updated_ms + 100, 100), at_rest);
-        assert!(!stage.now.is_expired(updated_ms + 99, 100));
+        let expired = |unused_ms| {
+            let [unused, expiration] = [unused_ms, 100].map(Duration::from_millis);
+            stage.now.is_expired(unused, expiration)
+        };
+        assert_eq!(expired(100), at_rest);
+        assert!(!expired(99));
     }
 }
