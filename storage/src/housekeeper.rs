@@ -159,7 +159,7 @@ fn apply_retention(services: &Services, now_ms: i64, cautious: bool) {
     for log in services.all_logs() {
         told("roll", log.roll_if_idle(now_ms));
         told("retention", log.apply_retention(now_ms, cautious));
-        log.expire_producers(now_ms);
+        log.expire_producers();
     }
 }
 

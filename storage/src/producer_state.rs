@@ -2,6 +2,7 @@
 //! deduplication needs (KIP-98; Apache Kafka's `ProducerStateManager`).
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
 
 use protocol::record::BatchHeader;
 
@@ -57,9 +58,9 @@ pub(crate) struct Producer {
     pub(crate) last_timestamp: i64,
     /// First offset of its open transaction.
     pub(crate) transaction_start: Option<i64>,
-    /// Wall clock of its last append (epoch ms), from which it expires. `None` if that was before
-    /// this start: then its time begins when that is first asked.
-    seen_ms: Option<i64>,
+    /// When it last appended, from which it expires: not by the wall clock, which may be set. `None`
+    /// if that was before this start: then its time begins when that is first asked.
+    seen: Option<Instant>,
     /// The newest last; at most [`REMEMBERED`], all of its epoch.
     batches: Vec<ProducedBatch>,
     /// A snapshot tells the last batch only: those before it are in the log still.
@@ -80,7 +81,7 @@ impl Producer {
             coordinator_epoch,
             last_timestamp,
             transaction_start,
-            seen_ms: None,
+            seen: None,
             partial: last_batch.is_some(),
             batches: last_batch.into_iter().collect(),
         }
@@ -210,13 +211,12 @@ impl Producers {
     }
 
     /// Notes a batch that is in the log, with what it says if it is a transaction marker, and the
-    /// wall clock (epoch ms) if it was appended just now. Returns the transaction that was aborted by
-    /// it.
+    /// time if it was appended just now. Returns the transaction that was aborted by it.
     pub(crate) fn apply(
         &mut self,
         header: &BatchHeader,
         marker: Option<Marker>,
-        now_ms: Option<i64>,
+        now: Option<Instant>,
     ) -> Option<Aborted> {
         if header.producer_id < 0 {
             return None;
@@ -237,7 +237,7 @@ impl Producers {
             producer.partial = false;
         }
         producer.last_timestamp = header.max_timestamp;
-        producer.seen_ms = now_ms;
+        producer.seen = now;
         if let Some(marker) = marker {
             producer.coordinator_epoch = marker.coordinator_epoch;
             let first_offset = producer.transaction_start.take()?;
@@ -337,10 +337,10 @@ impl Producers {
 
     /// Forgets producers that wrote nothing for `expiration_ms` and have no open transaction. Why the
     /// timestamps of their batches do not count: `docs/decisions/0013`.
-    pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
+    pub(crate) fn expire(&mut self, now: Instant, expiration_ms: i64) {
         self.by_id.retain(|_, producer| {
-            let seen_ms = *producer.seen_ms.get_or_insert(now_ms);
-            producer.transaction_start.is_some() || now_ms.saturating_sub(seen_ms) < expiration_ms
+            let idle = now.saturating_duration_since(*producer.seen.get_or_insert(now));
+            producer.transaction_start.is_some() || (idle.as_millis() as i64) < expiration_ms
         });
     }
 
@@ -366,6 +366,8 @@ impl Producers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use protocol::record::BatchBuilder;
 
@@ -455,24 +457,26 @@ mod tests {
     #[test]
     fn producers_expire_unless_a_transaction_is_open() {
         let mut producers = Producers::default();
-        // Its batch is of the year 1970, but was appended at 500.
-        producers.apply(&header(0, 0, 1, 0), None, Some(500));
-        producers.expire(1499, 1000);
+        // Its batch is of the year 1970, but was appended after 500 ms.
+        let began = Instant::now();
+        let after = |ms| began + Duration::from_millis(ms);
+        producers.apply(&header(0, 0, 1, 0), None, Some(after(500)));
+        producers.expire(after(1499), 1000);
         assert_eq!(producers.describe().len(), 1);
-        producers.expire(1500, 1000);
+        producers.expire(after(1500), 1000);
         assert_eq!(producers.describe().len(), 0);
         // From before a restart: its time begins with the first look.
         producers.apply(&header(0, 0, 1, 0), None, None);
-        producers.expire(5000, 1000);
-        producers.expire(5999, 1000);
+        producers.expire(after(5000), 1000);
+        producers.expire(after(5999), 1000);
         assert_eq!(producers.describe().len(), 1);
-        producers.expire(6000, 1000);
+        producers.expire(after(6000), 1000);
         assert_eq!(producers.describe().len(), 0);
         let mut open = BatchBuilder::new().producer(7, 0, 0).transactional();
         open.push(0, None, None);
         let open = BatchHeader::parse(&open.build()).unwrap();
-        producers.apply(&open, None, Some(0));
-        producers.expire(i64::MAX, 1000);
+        producers.apply(&open, None, Some(began));
+        producers.expire(after(1_000_000), 1000);
         assert_eq!(producers.describe().len(), 1);
     }
 }

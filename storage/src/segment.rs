@@ -133,11 +133,14 @@ impl Segment {
         self.last_append_ms.load(Ordering::Relaxed)
     }
 
-    /// How old its newest record is taken to be: its timestamp, unless that lies after the append.
-    pub(crate) fn newest_ms(&self) -> i64 {
+    /// How old its newest record is taken to be at `now_ms`: its timestamp, unless that lies in the
+    /// future and after the append. The time of the append alone does not make a record older: the
+    /// clock may have been wrong then.
+    pub(crate) fn newest_ms(&self, now_ms: i64) -> i64 {
         let appended = self.last_append_ms();
         match self.max_timestamp() {
             NO_TIMESTAMP => appended,
+            timestamp if timestamp <= now_ms => timestamp,
             timestamp => timestamp.min(appended),
         }
     }
@@ -175,10 +178,11 @@ impl Segment {
         timestamp
     }
 
-    /// Whether all its records are older than `oldest_ms`. A flipped bit in the time index must not
-    /// be why a segment is given up: before it says yes, the batch is asked too.
-    pub(crate) fn is_older_than(&self, oldest_ms: i64) -> bool {
-        self.newest_ms() < oldest_ms && self.confirm_max_timestamp() && self.newest_ms() < oldest_ms
+    /// Whether all its records are older than `age_ms` at `now_ms`. A flipped bit in the time index
+    /// must not be why a segment is given up: before it says yes, the batch is asked too.
+    pub(crate) fn is_older_than(&self, now_ms: i64, age_ms: i64) -> bool {
+        let is_old = || self.newest_ms(now_ms) < now_ms.saturating_sub(age_ms);
+        is_old() && self.confirm_max_timestamp() && is_old()
     }
 
     /// Whether all its records are before `timestamp`, likewise.

@@ -201,7 +201,7 @@ fn a_log_of_transactions_does_not_grow() {
 fn restart_with_old_snapshot(opens_another: bool) -> (tempfile::TempDir, Logs, Arc<Log>, i64) {
     let dir = tempfile::tempdir().unwrap();
     let options = StorageOptions {
-        producer_id_expiration_ms: 1000,
+        producer_id_expiration_ms: 0,
         ..fixture::options(dir.path())
     };
     let config = LogConfig {

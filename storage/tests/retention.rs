@@ -93,6 +93,21 @@ fn a_timestamp_in_the_future_does_not_pin_a_segment() {
 }
 
 #[test]
+fn records_appended_while_the_clock_was_wrong_are_as_old_as_they_say() {
+    let mut hour = config();
+    hour.retention_ms = 3_600_000;
+    hour.timestamp_after_max_ms = i64::MAX;
+    let (_dir, logs, log, _) = kept(&hour);
+    let now = now();
+    append_at(&log, (0..4).map(|_| now), now - 10 * 365 * 86_400_000);
+    logs.keep_house(now);
+    assert_eq!(log.start_offset(), 0);
+    assert_eq!(read_values(&log, 0).len(), 4);
+    logs.keep_house(now + 7_200_000);
+    assert_eq!(log.start_offset(), 4);
+}
+
+#[test]
 fn old_segments_go_by_size() {
     let mut small = config();
     small.retention_bytes = 4 * batch(&[b"x"]).len() as i64;

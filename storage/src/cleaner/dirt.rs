@@ -39,7 +39,7 @@ impl Dirt {
                 dirt.clean_bytes += segment.size();
                 continue;
             }
-            if config.min_compaction_lag_ms > 0 && segment.newest_ms() > young {
+            if config.min_compaction_lag_ms > 0 && segment.newest_ms(now_ms) > young {
                 break;
             }
             dirt.end = *end_offset;

@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 use std::io::IoSlice;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use protocol::record::{
     BatchHeader, TimestampType, restamp, stamp_append_time, stamp_max_timestamp,
@@ -140,7 +141,7 @@ impl Log {
             let interval = config.index_interval_bytes;
             indexes.note(active.base_offset(), header, position, interval);
             let marker = Marker::read(header, bytes);
-            if let Some(aborted) = producers.apply(header, marker, Some(how.now_ms)) {
+            if let Some(aborted) = producers.apply(header, marker, Some(Instant::now())) {
                 self.aborted.exclusive().push(aborted);
             }
             position += bytes.len();

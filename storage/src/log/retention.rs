@@ -2,6 +2,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Log;
 use super::writer::Writer;
@@ -171,8 +172,7 @@ impl Log {
     fn count_expired(&self, config: &LogConfig, now_ms: i64, cautious: bool) -> usize {
         let segments = self.segments.all();
         let old = |segment: &Segment| {
-            config.retention_ms >= 0
-                && segment.is_older_than(now_ms.saturating_sub(config.retention_ms))
+            config.retention_ms >= 0 && segment.is_older_than(now_ms, config.retention_ms)
         };
         let by_time = segments
             .iter()
@@ -203,9 +203,10 @@ impl Log {
     }
 
     /// Forgets producers that wrote nothing for long.
-    pub(crate) fn expire_producers(&self, now_ms: i64) {
+    pub(crate) fn expire_producers(&self) {
         let expiration_ms = self.services.options.producer_id_expiration_ms;
-        self.writer.hold().producers.expire(now_ms, expiration_ms);
+        let now = Instant::now();
+        self.writer.hold().producers.expire(now, expiration_ms);
     }
 
     /// Unmaps sealed segments that no one read lately, or all of them. Slices that readers hold keep
