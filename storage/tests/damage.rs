@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use fixture::memory::folder_in_memory;
 use fixture::*;
 use protocol::record::{BatchBuilder, verify};
 use storage::disk::RealDisk;
@@ -107,7 +108,7 @@ fn a_flipped_bit_anywhere_costs_one_batch_at_most() {
                 if !clean {
                     files.retain(|(name, _)| name != ".kafka_cleanshutdown");
                 }
-                let copy = tempfile::tempdir().unwrap();
+                let copy = folder_in_memory();
                 write_files(copy.path(), &files);
                 let told = format!("{name} bit {bit}, clean {clean}");
                 check_flipped(copy.path(), name, &told);
@@ -162,7 +163,9 @@ fn pairs(count: i64) -> (tempfile::TempDir, usize) {
 #[test]
 fn a_batch_with_a_flipped_bit_is_refused_and_no_other_one() {
     const CRC_FROM: usize = 17;
-    let (dir, size) = pairs(40);
+    let (closed, size) = pairs(40);
+    let dir = folder_in_memory();
+    write_files(dir.path(), &files(closed.path()));
     let path = segment_file(dir.path(), 0, "log");
     let whole = fs::read(&path).unwrap();
     let count = whole.len() / size;
@@ -271,7 +274,7 @@ fn a_damaged_header_below_the_recovery_point_invents_no_producer() {
         for bit in ATTRIBUTES * 8..RECORDS * 8 {
             let mut files = files.clone();
             files[at].1[position + bit / 8] ^= 1 << (bit % 8);
-            let copy = tempfile::tempdir().unwrap();
+            let copy = folder_in_memory();
             write_files(copy.path(), &files);
             let (_logs, log, recovery) = reopen(copy.path(), &config());
             let told = format!("batch at {position}, bit {bit}");

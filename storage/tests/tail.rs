@@ -10,8 +10,9 @@ mod fixture;
 
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use fixture::memory::folder_in_memory;
 use fixture::*;
 
 /// Batches below the recovery point, which are durable.
@@ -68,14 +69,8 @@ impl Crashed {
                 }
             }
         }
-        let memory = Path::new("/dev/shm");
-        let root = if memory.is_dir() {
-            tempfile::tempdir_in(memory).unwrap()
-        } else {
-            tempfile::tempdir().unwrap()
-        };
         Self {
-            root,
+            root: folder_in_memory(),
             others,
             segment,
             size,

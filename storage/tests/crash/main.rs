@@ -5,6 +5,7 @@
 //! ```text
 //! cargo test --release -p klamm-storage --test crash            20 000 images
 //! KLAMM_CRASH_IMAGES=5000000 cargo test --release …             as many as you like
+//! KLAMM_CRASH_FIRST_SEED=5000 cargo test --release …            other histories
 //! KLAMM_CRASH_SEED=17 cargo test --release … one_history        one history again, as it was
 //! ```
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -15,6 +16,8 @@ mod faults;
 mod found;
 mod history;
 mod image;
+#[path = "../fixture/memory.rs"]
+mod memory;
 mod model;
 mod producing;
 mod random;
@@ -39,9 +42,10 @@ fn setting(name: &str) -> Option<u64> {
     )
 }
 
-/// Runs histories from `first_seed` on until there are so many images, or one is bad.
+/// Runs histories from `KLAMM_CRASH_FIRST_SEED` on until there are so many images, or one is bad.
 fn run_many(images: u64, bug: Option<Bug>) -> (u64, Option<String>) {
-    let (seed, done) = (AtomicU64::new(1), AtomicU64::new(0));
+    let first_seed = setting("KLAMM_CRASH_FIRST_SEED").unwrap_or(1);
+    let (seed, done) = (AtomicU64::new(first_seed), AtomicU64::new(0));
     let failure = std::sync::Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -59,6 +63,7 @@ fn run_many(images: u64, bug: Option<Bug>) -> (u64, Option<String>) {
             });
         }
     });
+    println!("seeds {first_seed}..{}", seed.into_inner());
     (done.into_inner(), failure.into_inner().unwrap())
 }
 

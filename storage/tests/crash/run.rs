@@ -6,6 +6,7 @@ use crate::disk::{Moment, SimulatedDisk};
 use crate::faults::{Bug, Faults};
 use crate::history::{NOW, Process};
 use crate::image::{Crash, Image};
+use crate::memory::folder_in_memory;
 use crate::model::Model;
 use crate::random::Random;
 use crate::world::World;
@@ -28,17 +29,6 @@ pub struct Outcome {
     pub broken: Option<String>,
 }
 
-/// A folder in memory, if there is such a file system.
-fn scratch() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() {
-        tempfile::tempdir_in(memory)
-    } else {
-        tempfile::tempdir()
-    };
-    made.unwrap()
-}
-
 /// Whether to say what happens, and to keep the image that breaks a promise.
 pub fn trace() -> bool {
     std::env::var_os("KLAMM_CRASH_TRACE").is_some()
@@ -55,7 +45,7 @@ struct Run {
 /// Runs the history of `seed`.
 pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
     let mut run = Run {
-        scratch: scratch(),
+        scratch: folder_in_memory(),
         random: Random::new(seed),
         bug,
         images: 0,
@@ -143,7 +133,7 @@ impl Run {
             }
             check(&dir, &moment.world, &mut self.random).map_err(|broken| {
                 if trace() {
-                    let _ = std::mem::replace(&mut self.scratch, scratch()).keep();
+                    let _ = std::mem::replace(&mut self.scratch, folder_in_memory()).keep();
                 }
                 format!("{broken} ({}, {told})", dir.display())
             })?;
