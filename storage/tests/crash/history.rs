@@ -275,9 +275,11 @@ impl Process {
                 let mut state = self.disk.state();
                 let partition = state.world.partition(key);
                 let flushed = log.flushed_offset();
-                // What is decided by markers that are durable.
-                let transactions = partition.transactions(i64::MIN, flushed);
+                // What is decided by markers that are durable. A transaction that began below the
+                // log start offset may be forgotten after a restart (seed 2592).
+                let transactions = partition.transactions(log.start_offset(), flushed);
                 let limit = transactions.first_open().unwrap_or(flushed);
+                let limit = limit.min(log.last_stable_offset());
                 partition.cut_floor = partition.cut_floor.max(flushed);
                 partition.let_clean(limit, self.now_ms, retention_ms);
             }
@@ -368,8 +370,9 @@ impl Process {
         let cut = log.truncate(offset);
         let mut state = self.disk.state();
         let partition = state.world.partition(&key);
-        if cut.is_err() {
-            // Until the next start any part of it may be cut.
+        if cut.is_err() || offset >= end {
+            // Until the next start any part of it may be cut, also if a later cut that has nothing
+            // to do succeeds (seed 3744).
             return;
         }
         let end = log.end_offset();
