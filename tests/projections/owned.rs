@@ -2,7 +2,11 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use harness::{Broker, Options, PATIENCE, foreign, rd};
+use harness::{Broker, Options, PATIENCE, ask, foreign, rd};
+use kafka_protocol::messages::WriteTxnMarkersRequest;
+use kafka_protocol::messages::write_txn_markers_request::{
+    WritableTxnMarker, WritableTxnMarkerTopic,
+};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer;
@@ -36,6 +40,8 @@ fn the_topic_of_a_view_is_closed_to_clients() -> Result<()> {
             error == Some(KafkaError::MessageProduction(expected)),
             "{name}: {error:?}"
         );
+        let marked = mark(&broker, name)?;
+        ensure!(marked == expected as i16, "{name}: {marked}");
         let admin = rd::admin(broker.bootstrap())?;
         let results = rd::block_on(admin.delete_topics(&[name], &rd::admin_options()))??;
         let result = results.into_iter().next();
@@ -50,6 +56,17 @@ fn the_topic_of_a_view_is_closed_to_clients() -> Result<()> {
         ensure!(!done, "records of {name} were deleted");
     }
     check_both(&broker, "events")
+}
+
+/// Writes a marker that aborts, as tools do; gives the error code.
+fn mark(broker: &Broker, topic: &str) -> Result<i16> {
+    let topics = WritableTxnMarkerTopic::default()
+        .with_name(ask::topic(topic))
+        .with_partition_indexes(vec![0]);
+    let marker = WritableTxnMarker::default().with_topics(vec![topics]);
+    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+    let answer = broker.wire()?.call(1, &request)?;
+    Ok(answer.markers[0].topics[0].partitions[0].error_code)
 }
 
 #[test]

@@ -22,5 +22,6 @@ mod stepper;
 mod stopping;
 mod timestamps;
 mod transaction_losses;
+mod transaction_markers;
 mod transaction_steps;
 mod transactions;

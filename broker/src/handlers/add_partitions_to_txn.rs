@@ -11,6 +11,7 @@ use protocol::messages::add_partitions_to_txn_response::{
 };
 use protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, ApiKey};
 
+use super::write_txn_markers::check_markable;
 use super::{Api, distinct, fenced_before};
 use crate::coordinator::transaction::Identity;
 use crate::dispatch::{Context, Reply};
@@ -115,11 +116,12 @@ async fn decide(
         topic
             .partition(*partition)
             .ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        // What only the broker writes joins a transaction by AddOffsetsToTxn alone.
-        if context.version < BATCHED {
-            topic.check_open().map_err(|error| error.code())?;
+        // Offsets join a transaction of a client by AddOffsetsToTxn alone.
+        if context.version >= BATCHED {
+            check_markable(&topic)
+        } else {
+            topic.check_open().map_err(|error| error.code())
         }
-        Ok(())
     };
     let checked: Vec<Result<(), ErrorCode>> = places.iter().map(check).collect();
     if checked.iter().any(Result::is_err) {

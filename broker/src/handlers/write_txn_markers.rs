@@ -10,8 +10,10 @@ use protocol::messages::write_txn_markers_response::{
 use protocol::messages::{ApiKey, WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 
 use super::{Api, distinct};
+use crate::coordinator::group;
 use crate::coordinator::transaction::{Identity, Written};
 use crate::dispatch::{Context, Reply};
+use crate::metadata::Topic;
 
 /// See the module.
 pub struct WriteTxnMarkers;
@@ -73,6 +75,9 @@ fn write(
     topic: &WritableTxnMarkerTopic,
     index: i32,
 ) -> Result<Written, ErrorCode> {
+    let known = context.broker.topics.get(&topic.name);
+    let known = known.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    check_markable(&known)?;
     let producer = Identity {
         id: marker.producer_id.0,
         epoch: marker.producer_epoch,
@@ -81,6 +86,14 @@ fn write(
     let coordinator_epoch = Some(marker.coordinator_epoch);
     let transactions = &context.broker.transactions;
     transactions.mark(&topic.name, index, producer, commits, coordinator_epoch)
+}
+
+/// Whether others may end transactions in the topic: clients write it, or it has their offsets.
+pub(super) fn check_markable(topic: &Topic) -> Result<(), ErrorCode> {
+    if &*topic.name == group::TOPIC {
+        return Ok(());
+    }
+    topic.check_open().map_err(|error| error.code())
 }
 
 async fn durable(written: Result<Written, ErrorCode>) -> Result<(), ErrorCode> {
