@@ -179,6 +179,10 @@ settings! {
     /// How long a transactional id is remembered after its last transaction.
     transactional_id_expiration_ms: i32 =
         "transactional.id.expiration.ms", "604800000", AtLeast(1), fixed;
+    /// Memory that all transactional ids may take, the partitions of their transactions included; when
+    /// it is used up, what would need more is refused with COORDINATOR_NOT_AVAILABLE.
+    transactions_memory_max_bytes: i64 =
+        "transactions.memory.max.bytes", "67108864", AtLeast(65536), fixed;
     /// Partitions of `__transaction_state`. Kafka has 50 to spread transactional ids over brokers; a
     /// single node flushes one log cheaper than 50. Fixed once the topic is made.
     transaction_state_log_num_partitions: i32 =

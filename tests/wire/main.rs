@@ -22,3 +22,4 @@ mod parked;
 #[path = "../../protocol/tests/shape/random.rs"]
 mod random;
 mod slow;
+mod transaction_memory;

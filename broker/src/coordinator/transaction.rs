@@ -4,7 +4,8 @@
 //! `transactions` is the set, `requests` the way in; each transactional id stands behind its own
 //! mutex. `state` decides, alone and from nothing but its arguments; `formats` is how the state goes
 //! into `__transaction_state` and comes back; `markers` ends what was decided in every partition;
-//! `recovery` does the same after a restart; `timeouts` keeps the time; `describe` shows it all.
+//! `recovery` does the same after a restart; `timeouts` keeps the time; `memory` counts what all of them take;
+//! `describe` shows it all.
 //!
 //! What a producer writes in a transaction is checked and appended while its transactional id is
 //! locked (`Transactions::within`), and the decision to end the transaction is made under the same
@@ -12,6 +13,7 @@
 mod describe;
 mod formats;
 mod markers;
+mod memory;
 mod pattern;
 mod recovery;
 mod requests;

@@ -219,6 +219,7 @@ fn in_transaction<R>(
             ErrorCode::ConcurrentTransactions if context.version < JOINS => {
                 ErrorCode::NotEnoughReplicas
             }
+            ErrorCode::CoordinatorNotAvailable => ErrorCode::NotEnoughReplicas,
             error => error,
         })
     })

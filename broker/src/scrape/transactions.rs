@@ -2,8 +2,8 @@
 use super::page::Page;
 use crate::broker::Broker;
 
-/// Writes the states that transactional ids are in, how transactions ended, and how long the oldest
-/// has been open.
+/// Writes the states that transactional ids are in, how transactions ended, how long the oldest
+/// has been open, and what they take of memory.
 pub fn write(page: &mut Page, broker: &Broker) {
     let totals = broker.transactions.totals();
     let mut by_state = page.gauge("klamm_transactions", "Transactional ids by state.");
@@ -23,4 +23,9 @@ pub fn write(page: &mut Page, broker: &Broker) {
         "How long the oldest open transaction has been open.",
     );
     oldest.sample(&[], totals.oldest_open_ms as f64 / 1000.0);
+    let mut memory = page.gauge(
+        "klamm_transactions_memory_bytes",
+        "Memory of transactional ids and their open transactions, as far as it is bounded.",
+    );
+    memory.sample(&[], broker.transactions.memory_bytes());
 }

@@ -52,13 +52,9 @@ impl Transactions {
             });
             match applied {
                 Ok((id, transaction)) => {
-                    let place = Place::new(id.as_str().into(), journal.clone());
+                    let place = self.place(&id, journal.clone());
                     let place = self.put(Arc::new(place));
-                    let mut slot = place.lock();
-                    match transaction {
-                        Some(transaction) => slot.hold(transaction),
-                        None => slot.transaction = None,
-                    }
+                    place.load(&mut place.lock(), transaction);
                 }
                 Err(error) => {
                     whole = false;

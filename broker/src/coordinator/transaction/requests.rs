@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use protocol::error::ErrorCode;
 
-use super::EPOCH_PER_TRANSACTION;
 use super::state::{End, Identity, Init, Refused, Transaction};
 use super::transactions::{Place, Slot, Transactions, Written};
+use super::{EPOCH_PER_TRANSACTION, memory};
 use crate::partition::now_ms;
 
 /// How long an EndTxn waits for its markers. They go on after that, and whoever begins the next
@@ -50,6 +50,7 @@ impl Transactions {
         let (place, aborting, written, producer) = loop {
             // Before it has a place, which nobody would take away if this went no further.
             if spare.is_none() && self.find(id).is_none() {
+                self.memory.check(memory::of_id(id))?;
                 spare = Some(self.producer_ids.next().await?);
             }
             let place = self.find_or_create(id)?;

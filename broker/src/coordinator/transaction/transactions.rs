@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use config::Settings;
 use protocol::error::ErrorCode;
 
-use super::TOPIC;
-use super::formats;
+use super::memory::{self, Memory};
 use super::state::{Partitions, State, Transaction};
+use super::{TOPIC, formats};
 use crate::coordinator::group::append_error;
 use crate::coordinator::{Groups, Journal, Journals};
 use crate::metadata::{ProducerIds, Topics};
@@ -34,6 +34,7 @@ pub struct Transactions {
     pub(super) journals: Journals,
     by_id: RwLock<HashMap<Arc<str>, Arc<Place>>>,
     pub(super) counts: Counts,
+    pub(super) memory: Arc<Memory>,
 }
 
 /// How transactions ended since the start.
@@ -50,6 +51,14 @@ pub(super) struct Place {
     pub(super) id: Arc<str>,
     pub(super) journal: Journal,
     slot: Mutex<Slot>,
+    memory: Arc<Memory>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let slot = self.slot.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.memory.give_back(slot.counted);
+    }
 }
 
 /// What stands behind the mutex.
@@ -72,6 +81,8 @@ pub(super) struct Slot {
     /// Offset of the entry that says that a transaction is complete, if the next one has the same
     /// epoch and that entry was not seen on disk yet.
     pub(super) unsettled: Option<i64>,
+    /// Bytes that it is counted with in the memory of all.
+    counted: usize,
 }
 
 /// An entry of a journal that may not be on disk yet.
@@ -91,7 +102,7 @@ impl Written {
 
 impl Slot {
     /// Makes this what the transactional id is like.
-    pub(super) fn hold(&mut self, transaction: Transaction) {
+    fn hold(&mut self, transaction: Transaction) {
         self.unmarked = match transaction.state.prepared() {
             Some(_) => transaction.partitions.clone(),
             None => Partitions::new(),
@@ -101,7 +112,7 @@ impl Slot {
 }
 
 impl Place {
-    pub(super) fn new(id: Arc<str>, journal: Journal) -> Self {
+    fn new(id: Arc<str>, journal: Journal, memory: Arc<Memory>) -> Self {
         Self {
             id,
             journal,
@@ -114,7 +125,9 @@ impl Place {
                 ending: None,
                 unmarked: Partitions::new(),
                 unsettled: None,
+                counted: 0,
             }),
+            memory,
         }
     }
 
@@ -123,13 +136,20 @@ impl Place {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the next state down and makes it hold. On an error nothing has changed.
+    /// Writes the next state down and makes it hold, if there is memory for it. On an error nothing
+    /// has changed.
     pub(super) fn become_next(&self, slot: &mut Slot, next: Transaction) -> Result<(), ErrorCode> {
+        let bytes = memory::of(&self.id, &next);
+        let growth = bytes.saturating_sub(slot.counted);
+        self.memory.take(growth)?;
         let entry = formats::entry(&self.id, Some(&next));
         let written = self.journal.append(&[entry]).map_err(|error| {
+            self.memory.give_back(growth);
             tracing::error!(%error, "cannot write to the journal of transactions");
             append_error(&error)
         })?;
+        self.memory.give_back(slot.counted.saturating_sub(bytes));
+        slot.counted = bytes;
         if next.state != State::Ongoing {
             slot.deadline = None;
         } else if slot.deadline.is_none() {
@@ -140,6 +160,20 @@ impl Place {
         slot.changed = Instant::now();
         slot.hold(next);
         Ok(())
+    }
+
+    /// Takes what the journal has, whether there is memory for it or not; `None` if it is forgotten.
+    pub(super) fn load(&self, slot: &mut Slot, transaction: Option<Transaction>) {
+        let bytes = transaction
+            .as_ref()
+            .map_or(0, |it| memory::of(&self.id, it));
+        self.memory.load(bytes);
+        self.memory.give_back(slot.counted);
+        slot.counted = bytes;
+        match transaction {
+            Some(transaction) => slot.hold(transaction),
+            None => slot.transaction = None,
+        }
     }
 
     /// The last entry of a slot.
@@ -167,6 +201,9 @@ impl Transactions {
             producer_ids,
             by_id: RwLock::default(),
             counts: Counts::default(),
+            memory: Arc::new(Memory::new(
+                usize::try_from(settings.transactions_memory_max_bytes).unwrap_or(usize::MAX),
+            )),
         }
     }
 
@@ -185,8 +222,17 @@ impl Transactions {
             return Ok(place);
         }
         let journal = self.journals.of(id)?;
-        let place = Arc::new(Place::new(id.into(), journal));
-        Ok(self.put(place))
+        Ok(self.put(Arc::new(self.place(id, journal))))
+    }
+
+    /// A place that is not in the set.
+    pub(super) fn place(&self, id: &str, journal: Journal) -> Place {
+        Place::new(id.into(), journal, Arc::clone(&self.memory))
+    }
+
+    /// Bytes of memory that all ids take.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
     }
 
     /// Puts a transactional id into the set, unless it is there.
