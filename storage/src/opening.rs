@@ -123,17 +123,25 @@ fn read_checkpoint(
 /// The partition folders; those of deleted partitions go.
 fn list_partitions(services: &Services) -> Result<Vec<(PartitionKey, PathBuf)>, StorageError> {
     let data_dir = &services.options.data_dir;
-    let mut folders = Vec::new();
+    let (mut folders, mut deleted) = (Vec::new(), Vec::new());
     for entry in services.files.list(data_dir)? {
         if !entry.is_dir {
             continue;
         }
         let path = data_dir.join(&entry.name);
         if data_dir::is_deleted_name(&entry.name) {
-            reaper::remove_dir(&services.files, path, services.by_hand);
+            deleted.push(path);
         } else if let Some(key) = data_dir::parse_partition_name(&entry.name) {
             folders.push((key, path));
         }
+    }
+    if !deleted.is_empty() {
+        // The process that renamed them may have ended before that was durable, and a crash must
+        // not bring a partition back with a part of its files.
+        services.files.sync_dir(data_dir)?;
+    }
+    for path in deleted {
+        reaper::remove_dir(&services.files, path, services.by_hand);
     }
     Ok(folders)
 }
