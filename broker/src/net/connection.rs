@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::OptionFuture;
 use futures_util::stream::{FuturesOrdered, Stream};
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
@@ -171,6 +172,10 @@ impl<'a> Busy<'a> {
             let takes_more = interest.is_some_and(Interest::is_readable);
             let watches = !takes_more && !self.incoming.ended && !self.running.is_empty();
             let is_full = self.broker.unsent.is_full();
+            // Boxed, since they are seldom there and every busy connection would be larger by them.
+            let gone = watches.then(|| Box::pin(self.stream.ready(Interest::PRIORITY)));
+            let room = is_full.then(|| Box::pin(self.broker.unsent.room()));
+            let (gone, room) = (OptionFuture::from(gone), OptionFuture::from(room));
             tokio::select! {
                 biased;
                 reply = next(&mut self.running), if !self.running.is_empty() => self.take(reply)?,
@@ -179,7 +184,7 @@ impl<'a> Busy<'a> {
                         self.read()?;
                     }
                 }
-                gone = self.stream.ready(Interest::PRIORITY), if watches => {
+                Some(gone) = gone => {
                     gone?;
                     self.incoming.ended = true;
                 }
@@ -187,7 +192,7 @@ impl<'a> Busy<'a> {
                     self.lacking = None;
                     self.incoming.add(more);
                 }
-                () = self.broker.unsent.room(), if is_full => {}
+                Some(()) = room => {}
                 _ = stopping.wait_for(|stop| *stop), if !stop => {}
                 () = tokio::time::sleep_until(until.at) => match until.then {
                     Then::Idle => return Ok(Quiet::Idle),
