@@ -7,11 +7,13 @@ mod fields;
 pub mod group;
 mod journal;
 mod journals;
+mod memory;
 pub mod transaction;
 
 pub use group::Groups;
 pub use journal::{Entry, Journal, JournalError, Replayed};
 pub use journals::Journals;
+pub use memory::Memory;
 pub use transaction::Transactions;
 
 /// The partition of a name, as Kafka reckons it: Java's hash of the name's UTF-16.

@@ -8,15 +8,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
+use tokio_io_timeout::TimeoutStream;
 
 use crate::broker::Broker;
-use patient::Patient;
 use place::{Place, STREAMS};
 
 mod base64;
 mod connection;
 mod json_body;
-mod patient;
 mod place;
 mod position;
 mod problem;
@@ -53,7 +52,8 @@ pub async fn serve(
         match (accepted, place) {
             (Ok((stream, _)), Ok(place)) => {
                 let place = Arc::new(Place::new(place, Arc::clone(&streams)));
-                let stream = Patient::new(stream, patience);
+                let mut stream = TimeoutStream::new(stream);
+                stream.set_write_timeout(Some(patience));
                 let served = connection::serve(stream, routes.clone(), place, stop.clone());
                 tokio::spawn(served);
             }

@@ -10,7 +10,8 @@
 //! copied as it is. Two kinds of batches stay even when all their records go: the last five of each
 //! producer, which it may send again, and the last one of each new segment, so that it ends where
 //! the next one begins. A transaction marker goes once no batch of its transaction is left and the
-//! time that tombstones stay has passed (`cleaner/transactions.rs`). How a new segment takes the place of old ones is told in `cleaner/swap.rs`.
+//! time that tombstones stay has passed (`cleaner/transactions.rs`). How a new segment takes
+//! the place of old ones is told in `cleaner/swap.rs`.
 mod aborted;
 mod cleaned;
 mod dirt;

@@ -4,7 +4,8 @@
 //! `join`, `statics`, `sync`, `leave` and `commit` are what requests do to it, `rebalance` is what
 //! that sets off, `records` is how it goes into `__consumer_offsets` and comes back, in the
 //! `formats` of Apache Kafka. `in_doubt` are offsets that were committed in a transaction which is
-//! still open. `memory` counts what all of them take. `projections` keeps clients out of the groups of projections.
+//! still open. `memory` counts what all of them take. `projections` keeps clients out of the groups of
+//! projections.
 mod answer;
 mod classic;
 mod commit;

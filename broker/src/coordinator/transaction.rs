@@ -4,8 +4,8 @@
 //! `transactions` is the set, `requests` the way in; each transactional id stands behind its own
 //! mutex. `state` decides, alone and from nothing but its arguments; `formats` is how the state goes
 //! into `__transaction_state` and comes back; `markers` ends what was decided in every partition;
-//! `recovery` does the same after a restart; `timeouts` keeps the time; `memory` counts what all of them take;
-//! `describe` shows it all.
+//! `recovery` does the same after a restart; `timeouts` keeps the time; `memory` says what each
+//! of them takes; `describe` shows it all.
 //!
 //! What a producer writes in a transaction is checked and appended while its transactional id is
 //! locked (`Transactions::within`), and the decision to end the transaction is made under the same

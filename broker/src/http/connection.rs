@@ -13,8 +13,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
-use super::patient::Patient;
 use super::place::Place;
 
 /// How long a client may take to send the head of a request.
@@ -28,9 +28,11 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Bytes that a head may have.
 const HEAD_BYTES: usize = 16 << 10;
 
-/// Serves the connection to its end. Handlers find its place among the extensions of the request.
+/// Serves the connection to its end. Handlers find its place among the extensions of the request. One
+/// whose client takes nothing any more ends by the write timeout of `stream`: nobody holds a place by
+/// not reading.
 pub(super) async fn serve(
-    stream: Patient<TcpStream>,
+    stream: TimeoutStream<TcpStream>,
     routes: Router,
     place: Arc<Place>,
     mut stop: watch::Receiver<bool>,
@@ -45,7 +47,7 @@ pub(super) async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut running = std::pin::pin!(running);
     let stopped = tokio::select! {
         ended = running.as_mut() => return log(&ended),

@@ -148,7 +148,8 @@ impl Log {
     }
 
     /// Puts a cleaned segment in the place of `replaced`, which are neighbours, on disk and in the
-    /// list; it lacks `forgotten` abort markers. False, with nothing done, if the log is not what the pass has read up to `end_offset`.
+    /// list; it lacks `forgotten` abort markers. False, with nothing done, if the log is not what the
+    /// pass has read up to `end_offset`.
     /// Readers that hold an old segment go on with it: it stays mapped.
     pub(crate) fn swap_in(
         &self,

@@ -14,11 +14,10 @@ use tokio::sync::watch;
 
 use super::classic::{Group, State};
 use super::in_doubt::OpenTransactions;
-use super::memory::Memory;
 use super::timers::{Clock, Timers};
 use super::turn::Turn;
 use super::{Limits, TOPIC, load};
-use crate::coordinator::{Journal, Journals};
+use crate::coordinator::{Journal, Journals, Memory};
 use crate::metadata::Topics;
 
 /// What the topic needs that topics do not have by default; as in Apache Kafka.
@@ -88,7 +87,7 @@ impl Groups {
         let count = settings.offsets_topic_num_partitions;
         let groups = Self {
             settings: Arc::clone(settings),
-            memory: Memory::new(limits.memory_max_bytes),
+            memory: Memory::new("groups", limits.memory_max_bytes),
             limits,
             clock: Clock::new(),
             timers: Timers::default(),
@@ -115,7 +114,7 @@ impl Groups {
             }
             self.rearm(&mut group);
             let bytes = group.bytes();
-            self.memory.count(&mut group, bytes);
+            self.memory.recount(&mut group.counted, bytes);
             let place = Arc::new(Place {
                 journal: journal.clone(),
                 group: Mutex::new(group),
@@ -191,8 +190,10 @@ impl Groups {
         self.rearm(&mut group);
         let dead = group.state == State::Dead;
         let bytes = if dead { 0 } else { group.bytes() };
-        self.memory.count(&mut group, bytes);
-        self.memory.tell(lacked_room);
+        self.memory.recount(&mut group.counted, bytes);
+        if lacked_room {
+            self.memory.tell_refusal();
+        }
         let name = Arc::clone(&group.name);
         drop(group);
         if dead {

@@ -5,7 +5,6 @@
 //! which are small can rebalance and commit when there is no room for more of them.
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
@@ -102,56 +101,4 @@ fn of_member(protocols: &[Protocol], assigned: usize) -> usize {
     let each = |it: &Protocol| PROTOCOL + it.name.len() + it.metadata.len();
     let said: usize = protocols.iter().map(each).sum();
     MEMBER + (said + assigned).max(SOME_METADATA)
-}
-
-/// The memory of all groups.
-#[derive(Debug)]
-pub struct Memory {
-    bytes: AtomicUsize,
-    limit: usize,
-    told: AtomicBool,
-}
-
-impl Memory {
-    /// Room for so many bytes.
-    pub fn new(limit: usize) -> Self {
-        Self {
-            bytes: AtomicUsize::new(0),
-            limit,
-            told: AtomicBool::new(false),
-        }
-    }
-
-    /// Bytes that all groups take.
-    pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that are left.
-    pub fn room(&self) -> usize {
-        self.limit.saturating_sub(self.bytes())
-    }
-
-    /// Counts a group anew.
-    pub fn count(&self, group: &mut Group, bytes: usize) {
-        let before = std::mem::replace(&mut group.counted, bytes);
-        if bytes >= before {
-            self.bytes.fetch_add(bytes - before, Ordering::Relaxed);
-        } else {
-            self.bytes.fetch_sub(before - bytes, Ordering::Relaxed);
-        }
-    }
-
-    /// Says that something was refused, once for each time that there is no room.
-    pub fn tell(&self, refused: bool) {
-        if refused && !self.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                bytes = self.bytes(),
-                limit = self.limit,
-                "no memory is left for groups: members and offsets are refused"
-            );
-        } else if !refused && self.told.load(Ordering::Relaxed) && self.room() > self.limit / 8 {
-            self.told.store(false, Ordering::Relaxed);
-        }
-    }
 }

@@ -13,10 +13,12 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.until.is_empty()
     }
 
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.until.len()
     }
@@ -26,11 +28,13 @@ impl Pending {
         self.bytes
     }
 
+    /// The same, reckoned anew.
     #[cfg(test)]
     pub fn recount(&self) -> usize {
         self.until.keys().map(|id| EACH + id.len()).sum()
     }
 
+    /// Whether the id is one of them.
     pub fn contains(&self, id: &str) -> bool {
         self.until.contains_key(id)
     }
@@ -66,6 +70,7 @@ impl Pending {
         self.until.len() < before
     }
 
+    /// Forgets the one whose time comes first.
     pub fn forget_oldest(&mut self) {
         let oldest = self.until.iter().min_by_key(|(_, at_ms)| **at_ms);
         if let Some(id) = oldest.map(|(id, _)| Arc::clone(id)) {

@@ -34,6 +34,7 @@ impl Transactions {
             whole &= loaded.with_context(|| format!("cannot replay {TOPIC}-{index}"))?;
         }
         for place in transactions.all() {
+            transactions.forget_unused(&place);
             transactions.resume(&place);
         }
         if whole {
@@ -62,11 +63,6 @@ impl Transactions {
                 }
             }
         })?;
-        for place in self.all() {
-            if place.lock().transaction.is_none() {
-                self.forget(&place);
-            }
-        }
         Ok(whole)
     }
 

@@ -50,7 +50,9 @@ impl Transactions {
         let (place, aborting, written, producer) = loop {
             // Before it has a place, which nobody would take away if this went no further.
             if spare.is_none() && self.find(id).is_none() {
-                self.memory.check(memory::of_id(id))?;
+                if memory::of_id(id) > self.memory.room() {
+                    return Err(memory::refused(&self.memory));
+                }
                 spare = Some(self.producer_ids.next().await?);
             }
             let place = self.find_or_create(id)?;

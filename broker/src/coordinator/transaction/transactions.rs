@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use config::Settings;
 use protocol::error::ErrorCode;
 
-use super::memory::{self, Memory};
+use super::memory;
 use super::state::{Partitions, State, Transaction};
 use super::{TOPIC, formats};
 use crate::coordinator::group::append_error;
-use crate::coordinator::{Groups, Journal, Journals};
+use crate::coordinator::{Groups, Journal, Journals, Memory};
 use crate::metadata::{ProducerIds, Topics};
 
 /// What the topic needs that topics do not have by default; as in Apache Kafka.
@@ -141,7 +141,9 @@ impl Place {
     pub(super) fn become_next(&self, slot: &mut Slot, next: Transaction) -> Result<(), ErrorCode> {
         let bytes = memory::of(&self.id, &next);
         let growth = bytes.saturating_sub(slot.counted);
-        self.memory.take(growth)?;
+        if !self.memory.take(growth) {
+            return Err(memory::refused(&self.memory));
+        }
         let entry = formats::entry(&self.id, Some(&next));
         let written = self.journal.append(&[entry]).map_err(|error| {
             self.memory.give_back(growth);
@@ -167,9 +169,7 @@ impl Place {
         let bytes = transaction
             .as_ref()
             .map_or(0, |it| memory::of(&self.id, it));
-        self.memory.load(bytes);
-        self.memory.give_back(slot.counted);
-        slot.counted = bytes;
+        self.memory.recount(&mut slot.counted, bytes);
         match transaction {
             Some(transaction) => slot.hold(transaction),
             None => slot.transaction = None,
@@ -202,6 +202,7 @@ impl Transactions {
             by_id: RwLock::default(),
             counts: Counts::default(),
             memory: Arc::new(Memory::new(
+                "transactional ids",
                 usize::try_from(settings.transactions_memory_max_bytes).unwrap_or(usize::MAX),
             )),
         }
