@@ -62,10 +62,10 @@ impl Memory {
     pub fn tell_refusal(&self) {
         if !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                what = self.what,
                 bytes = self.bytes(),
                 limit = self.limit,
-                "no memory is left: what would be new is refused"
+                "no memory is left for {}: what would be new is refused",
+                self.what
             );
         }
     }
