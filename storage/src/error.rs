@@ -33,6 +33,15 @@ impl StorageError {
         let code = self.source.raw_os_error();
         matches!(code, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
     }
+
+    /// Whether the disk has no space left for it, or the quota.
+    pub(crate) fn is_full(&self) -> bool {
+        let kind = self.source.kind();
+        matches!(
+            kind,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    }
 }
 
 /// Says what was done to which path, for `map_err`.

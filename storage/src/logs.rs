@@ -110,9 +110,7 @@ impl Logs {
             threads: Mutex::default(),
         };
         let recovery = opening::open_all(&services, default_config, clean)?;
-        services.checkpoint_recovery_points()?;
-        services.checkpoint_starts()?;
-        services.checkpoint_cleaned()?;
+        services.checkpoint_opened()?;
         Ok((logs, recovery))
     }
 

@@ -156,19 +156,18 @@ impl Log {
     }
 
     /// Makes durable what a start relies on below the recovery point, and moves that up to the
-    /// flushed offset. Tells whether it moved.
-    pub(crate) fn checkpoint(&self) -> Result<bool, StorageError> {
+    /// flushed offset.
+    pub(crate) fn checkpoint(&self) -> Result<(), StorageError> {
         let flushed = self.flushed_offset();
         // A segment that was sealed since may have new indexes, though nothing is above the point.
         if flushed == self.recovery_point() && self.writer.hold().unsynced.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         let _maintenance = self.maintenance.hold();
         if self.is_closed() || self.is_poisoned() {
-            return Ok(false);
+            return Ok(());
         }
-        self.checkpoint_held()?;
-        Ok(true)
+        self.checkpoint_held()
     }
 
     pub(super) fn checkpoint_held(&self) -> Result<(), StorageError> {
@@ -197,7 +196,7 @@ impl Log {
             segment.sync_indexes()?;
             // Written anew: what a sync that failed has lost no later one brings back, and nobody
             // would notice.
-            self.settle_aborted(segment, &[])?;
+            self.settle_aborted(segment)?;
         }
         if sealed.is_empty() {
             return Ok(());

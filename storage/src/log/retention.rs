@@ -64,10 +64,11 @@ impl Log {
         let mut writer = self.writer.hold();
         let mut rolled = self.roll(&mut writer);
         if let Err(error) = &rolled
-            && error.source.kind() == ErrorKind::StorageFull
+            && error.is_full()
         {
             self.services.ballast.let_go();
             rolled = self.roll(&mut writer);
+            self.services.ballast.take();
         }
         drop(writer);
         if rolled? {

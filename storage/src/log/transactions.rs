@@ -43,22 +43,21 @@ impl Log {
     /// A cleaned segment has taken the place of several: so does its index.
     pub(super) fn merge_aborted(&self, cleaned: &Segment, others: &[i64]) {
         // Until that is done the files of all of them count together.
-        if let Err(error) = self.settle_aborted(cleaned, others) {
+        let strays = others.iter().copied();
+        self.aborted.exclusive().add_strays(strays);
+        if let Err(error) = self.settle_aborted(cleaned) {
             tracing::warn!(%error, "an index of aborted transactions is not merged yet");
         }
     }
 
-    /// Writes the index of a segment durably, in the place of the one of segments that are gone.
-    pub(super) fn settle_aborted(
-        &self,
-        segment: &Segment,
-        others: &[i64],
-    ) -> Result<(), StorageError> {
+    /// Writes the index of a segment durably, in the place of those of segments that are gone.
+    pub(super) fn settle_aborted(&self, segment: &Segment) -> Result<(), StorageError> {
         let next = self.segments.after(segment.base_offset());
         let end = next.map_or(self.end_offset(), |next| next.base_offset());
         let aborted = self.aborted.shared().clone();
-        let others = others.iter().copied();
-        aborted.settle(self.files(), &self.dir, segment, end, others)
+        aborted.settle(self.files(), &self.dir, segment, end)?;
+        self.aborted.exclusive().note_settled(segment, end);
+        Ok(())
     }
 
     /// Forgets aborted transactions of which no batch is left, and whose markers in `segments`, which
@@ -71,18 +70,14 @@ impl Log {
         if markers.is_empty() {
             return Ok(());
         }
-        let left = {
-            let mut aborted = self.aborted.exclusive();
-            aborted.forget(markers);
-            aborted.clone()
-        };
+        self.aborted.exclusive().forget(markers);
         for segment in segments {
             let base_offset = segment.base_offset();
             let next = self.segments.after(base_offset);
             let end = next.map_or(self.end_offset(), |next| next.base_offset());
             let own = base_offset..end;
             if markers.iter().any(|marker| own.contains(marker)) {
-                left.settle(self.files(), &self.dir, segment, end, None)?;
+                self.settle_aborted(segment)?;
             }
         }
         Ok(())

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use protocol::record::{BatchHeader, TimestampType};
 use storage::{
-    Append, Cleanup, FlushPolicy, Log, LogConfig, LogObserver, Logs, Origin, PartitionDir,
-    Recovery, StorageOptions,
+    Append, Cleanup, FlushPolicy, Log, LogConfig, LogObserver, Logs, OpenError, Origin,
+    PartitionDir, Recovery, StorageOptions,
 };
 
 use crate::disk::SimulatedDisk;
@@ -89,12 +89,12 @@ pub fn options(dir: &Path) -> StorageOptions {
 }
 
 impl Process {
-    /// Starts on the files in `dir`. `None` if the disk does not let it.
-    pub fn start(disk: &SimulatedDisk, dir: &Path, mut random: Random) -> Option<Self> {
+    /// Starts on the files in `dir`, if the disk lets it.
+    pub fn start(disk: &SimulatedDisk, dir: &Path, mut random: Random) -> Result<Self, OpenError> {
         let config = config(&mut random);
         disk.state().world.closed = false;
         let opened = Logs::open_by_hand(Arc::new(disk.clone()), options(dir), &config);
-        let (logs, recovery) = opened.ok()?;
+        let (logs, recovery) = opened?;
         let mut process = Self {
             disk: disk.clone(),
             logs: Some(logs),
@@ -105,7 +105,7 @@ impl Process {
             random,
         };
         process.adopt(&recovery);
-        Some(process)
+        Ok(process)
     }
 
     /// Takes what recovery says as promised: it vouches for all that is there.

@@ -93,7 +93,9 @@ impl Run {
         let mut process = None;
         for step in 0..STEPS {
             process = match process.take() {
-                None => self.start(disk, dir),
+                None => self
+                    .start(disk, dir)
+                    .map_err(|broken| format!("step {step}: {broken}"))?,
                 Some(mut running) => Process::step(&mut running).then_some(running),
             };
             let moments = std::mem::take(&mut disk.state().moments);
@@ -110,13 +112,18 @@ impl Run {
         Ok(last)
     }
 
-    fn start(&mut self, disk: &SimulatedDisk, dir: &Path) -> Option<Process> {
+    fn start(&mut self, disk: &SimulatedDisk, dir: &Path) -> Result<Option<Process>, String> {
         let random = self.random.fork();
-        let process = Process::start(disk, dir, random);
-        if process.is_none() {
+        let may_fail = disk.state().faults.armed.is_some();
+        let started = Process::start(disk, dir, random);
+        if started.is_err() {
             disk.state().faults = Faults::default();
         }
-        process
+        match started {
+            // A full disk is no reason: nothing could be deleted then.
+            Err(error) if !may_fail => Err(format!("no start: {error}")),
+            started => Ok(started.ok()),
+        }
     }
 
     fn check(&mut self, moment: &Moment) -> Result<(), String> {
