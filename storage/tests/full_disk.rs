@@ -210,3 +210,23 @@ fn records_are_deleted_on_a_full_disk_however_often() {
     assert_eq!(log.delete_records(end).unwrap(), end);
     logs.close().unwrap();
 }
+
+#[test]
+fn a_file_system_that_reserves_no_space_will_do() {
+    let disk = SmallDisk::mount_kind("ramfs", "mode=700").expect("mounting takes root");
+    let mut config = config();
+    config.segment_bytes = 100_000;
+    let (logs, _) = open(disk.path(), &config);
+    let log = logs.create("t", 0, [7; 16], config.clone()).unwrap();
+    for _ in 0..5 {
+        append(&log, &batch(&[&vec![b'x'; 50_000]]));
+    }
+    log.flush().unwrap();
+    let expected = read_values(&log, 0);
+    drop((log, logs));
+    let (logs, log, recovery) = reopen(disk.path(), &config);
+    assert_eq!(recovery.truncated_bytes, 0);
+    assert_eq!(read_values(&log, 0), expected);
+    append(&log, &batch(&[b"next"]));
+    logs.close().unwrap();
+}
