@@ -36,6 +36,9 @@ pub(crate) struct Known {
     pub(crate) start: i64,
     /// Everything below was compacted.
     pub(crate) cleaned: i64,
+    /// Whether no process of this kind has started on the directory before: gaps are a cleaner's, for
+    /// nothing that it holds was lost by a crash of ours.
+    pub(crate) is_foreign: bool,
     /// `index.interval.bytes` for indexes that are built again.
     pub(crate) index_interval_bytes: u32,
 }

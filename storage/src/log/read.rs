@@ -139,7 +139,10 @@ impl Log {
             match self.segments.after(segment.base_offset()) {
                 Some(next) => segment = next,
                 // A hole at the end: nothing will ever be there, and whoever waits for it has to know.
-                None if offset < self.end_offset() => return Err(corrupt(&segment, offset)),
+                // Where Apache Kafka's cleaner was, it is a gap before what will be appended next.
+                None if (self.first_dirty_offset()..self.end_offset()).contains(&offset) => {
+                    return Err(corrupt(&segment, offset));
+                }
                 None => return Ok(None),
             }
         }
