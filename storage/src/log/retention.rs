@@ -226,12 +226,16 @@ impl Log {
     pub(crate) fn delete(&self) -> Result<(), StorageError> {
         let _maintenance = self.maintenance.hold();
         let mut writer = self.writer.hold();
-        self.closed.store(true, Ordering::Release);
+        let is_again = self.closed.swap(true, Ordering::AcqRel);
         writer.open = None;
         let deleted = self
             .dir
             .with_file_name(data_dir::deleted_name(&self.key.0, self.key.1));
-        self.files().rename(&self.dir, &deleted)?;
+        match self.files().rename(&self.dir, &deleted) {
+            // An attempt before this one came so far; its folder goes at the next start.
+            Err(error) if is_again && error.source.kind() == ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         // Before the topic's name can be used again.
         self.files().sync_parent(&self.dir)?;
         reaper::remove_dir(self.files(), deleted, self.services.by_hand);
