@@ -435,7 +435,7 @@ impl Process {
             state.faults.full = false;
             return;
         }
-        let fault = match self.random.below(8) {
+        let fault = match self.random.below(10) {
             0 => {
                 state.faults.full = true;
                 return;
@@ -445,6 +445,8 @@ impl Process {
             3 => Fault::Rename,
             4 => Fault::Allocate,
             5 => Fault::Write { grows: false },
+            6 => Fault::Open,
+            7 => Fault::Map,
             _ => Fault::ShortWrite,
         };
         state.faults.armed = Some((fault, self.random.below(4)));
