@@ -18,6 +18,7 @@ impl Api for AlterConfigs {
     const KEY: ApiKey = ApiKey::AlterConfigs;
     type Request = AlterConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+    const IN_TURN: bool = true;
 
     async fn handle(context: Context, request: AlterConfigsRequest) -> Reply<AlterConfigsResponse> {
         let asked = request.resources.into_iter().map(|resource| Asked {

@@ -24,6 +24,7 @@ impl Api for IncrementalAlterConfigs {
     const KEY: ApiKey = ApiKey::IncrementalAlterConfigs;
     type Request = IncrementalAlterConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
+    const IN_TURN: bool = true;
 
     async fn handle(
         context: Context,
