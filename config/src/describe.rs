@@ -47,8 +47,11 @@ impl Settings {
         let mut chain: Vec<Synonym> = self
             .assigned
             .iter()
-            .filter(|(other, ..)| *other == row)
-            .map(|(_, source, value)| synonym(*source, form(setting, Some(value.clone()))))
+            .filter(|assigned| assigned.row == row)
+            .map(|assigned| {
+                let value = Some(assigned.value.clone());
+                synonym(assigned.source, form(setting, value))
+            })
             .collect();
         chain.sort_by_key(|synonym| synonym.source.code());
         if let Some(default) = shown_default(setting) {

@@ -6,5 +6,6 @@ mod logs;
 mod projections;
 mod records;
 mod samples;
+mod settings;
 mod topics;
 mod transactions;
