@@ -58,7 +58,8 @@ impl Connection {
         let timestamp = match at {
             At::Earliest => -2,
             At::Latest => -1,
-            At::Time(epoch_ms) => epoch_ms,
+            // Negative ones are places, not times.
+            At::Time(epoch_ms) => epoch_ms.max(0),
         };
         let wanted = partitions
             .iter()
