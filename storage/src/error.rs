@@ -103,6 +103,17 @@ pub enum AppendError {
         /// The sequence that came.
         got: i32,
     },
+    /// A transaction begins with a sequence that was that of an ended one: UNKNOWN_PRODUCER_ID.
+    /// librdkafka, when it aborts, gives the sequences of batches that were not answered to other
+    /// records. Apache Kafka takes such a batch for the one before it if they are of the same size,
+    /// and what is committed then lacks it. This error makes librdkafka abort and take a new epoch.
+    #[error("producer {producer_id} sent sequence {got} again, that of an ended transaction")]
+    SequenceOfEnded {
+        /// The producer.
+        producer_id: i64,
+        /// The sequence that came.
+        got: i32,
+    },
     /// Epoch older than the one known: INVALID_PRODUCER_EPOCH.
     #[error("producer {producer_id} sent epoch {got}, the current one is {current}")]
     FencedProducer {

@@ -251,6 +251,7 @@ impl Refusal {
             AppendError::MissingKey { .. }
                 | AppendError::Timestamp { .. }
                 | AppendError::OutOfOrderSequence { .. }
+                | AppendError::SequenceOfEnded { .. }
                 | AppendError::FencedProducer { .. }
         );
         let log_start_offset = if looked_into {
@@ -333,6 +334,7 @@ fn code_of(error: &AppendError) -> ErrorCode {
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         AppendError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::SequenceOfEnded { .. } => ErrorCode::UnknownProducerId,
         AppendError::FencedProducer { .. } => ErrorCode::InvalidProducerEpoch,
         AppendError::FencedCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
         AppendError::OpenTransaction { .. } => ErrorCode::InvalidTxnState,
