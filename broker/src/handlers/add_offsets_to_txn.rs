@@ -42,7 +42,6 @@ async fn add(context: &Context, request: &AddOffsetsToTxnRequest) -> Result<(), 
     let partition = broker.groups.partition_of(&request.group_id)?;
     let places = [(Arc::from(group::TOPIC), partition)];
     let transactions = &broker.transactions;
-    transactions
-        .add(&request.transactional_id, who, &places)
-        .await
+    let added = transactions.add(&request.transactional_id, who, &places)?;
+    added.durable().await
 }

@@ -81,21 +81,20 @@ impl Transactions {
         Ok(producer)
     }
 
-    /// AddPartitionsToTxn.
-    pub async fn add(
+    /// AddPartitionsToTxn. Returns what has to be on disk before it counts.
+    pub fn add(
         &self,
         id: &str,
         who: Identity,
         partitions: &[(Arc<str>, i32)],
-    ) -> Result<(), ErrorCode> {
+    ) -> Result<Written, ErrorCode> {
         check_id(id)?;
-        let written = self.with(id, |place, slot, transaction| {
+        self.with(id, |place, slot, transaction| {
             if let Some(next) = transaction.add(who, partitions, 0, now_ms())? {
                 place.become_next(slot, next)?;
             }
             Ok(place.last_written(slot))
-        })?;
-        written.durable().await
+        })
     }
 
     /// Whether all these partitions are in the transaction: one answer each.

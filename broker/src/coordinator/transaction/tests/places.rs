@@ -90,7 +90,11 @@ fn nothing_is_written_with_the_same_epoch_before_the_last_end_is_on_disk() {
     run(async {
         let it = &scene.transactions;
         let who = it.init("id", TIMEOUT_MS, None).await.unwrap();
-        it.add("id", who, &[("t".into(), 0)]).await.unwrap();
+        it.add("id", who, &[("t".into(), 0)])
+            .unwrap()
+            .durable()
+            .await
+            .unwrap();
         assert_eq!(scene.write(who, 0, false), Ok(()));
         it.end("id", who, true, 0).await.unwrap();
         assert_eq!(scene.end_offset(), 2);
@@ -121,7 +125,11 @@ fn nothing_is_written_with_the_same_epoch_before_the_last_end_is_on_disk() {
         assert_eq!(scene.write(next, 0, true), Ok(()));
         it.end("id", next, true, 0).await.unwrap();
         // One that waits notices nothing.
-        it.add("id", next, &[("t".into(), 0)]).await.unwrap();
+        it.add("id", next, &[("t".into(), 0)])
+            .unwrap()
+            .durable()
+            .await
+            .unwrap();
         assert_eq!(scene.write(next, 1, false), Ok(()));
     });
 }
@@ -132,7 +140,11 @@ fn an_id_that_could_not_be_written_down_leaves_nothing() {
     run(async {
         let it = &scene.transactions;
         let who = it.init("id", TIMEOUT_MS, None).await.unwrap();
-        it.add("id", who, &[("t".into(), 0)]).await.unwrap();
+        it.add("id", who, &[("t".into(), 0)])
+            .unwrap()
+            .durable()
+            .await
+            .unwrap();
         scene.logs.close().unwrap();
         for nth in 0..3 {
             it.init(&format!("other {nth}"), TIMEOUT_MS, None)
@@ -152,7 +164,7 @@ fn one_bad_partition_does_not_keep_the_others_open() {
         let it = &scene.transactions;
         let who = it.init("id", TIMEOUT_MS, None).await.unwrap();
         let both = [("t".into(), 0), ("t".into(), 1)];
-        it.add("id", who, &both).await.unwrap();
+        it.add("id", who, &both).unwrap().durable().await.unwrap();
         let place = it.find("id").unwrap();
         let prepared = {
             let mut slot = place.lock();
