@@ -113,12 +113,17 @@ impl Transactions {
     /// Aborts the transactions that logs hold open and the coordinator does not. If it may have
     /// forgotten some, since its journal is not `whole`, they are left to the user: they could have
     /// been committed.
-    fn abort_unknown(&self, whole: bool) {
+    pub(super) fn abort_unknown(&self, whole: bool) {
         let all = self.all();
         let all = all
             .iter()
             .filter_map(|place| place.lock().transaction.clone());
-        let known: HashMap<i64, _> = all.map(|it| (it.producer.id, it)).collect();
+        let mut known: HashMap<i64, Arc<Transaction>> = HashMap::new();
+        for it in all {
+            // Its last transaction, if that used up the epochs of the id before.
+            known.insert(it.previous_id, Arc::clone(&it));
+            known.insert(it.producer.id, it);
+        }
         for topic in self.topics.all() {
             for partition in topic.partitions().iter() {
                 if !partition.log.has_open_transactions() {
