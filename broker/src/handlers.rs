@@ -17,7 +17,6 @@ use crate::dispatch::{Context, DispatchError, Outcome, Reply};
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
-mod alteration;
 mod api_versions;
 mod create_partitions;
 mod create_topics;

@@ -7,7 +7,7 @@ use protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use protocol::messages::{AlterConfigsRequest, AlterConfigsResponse, ApiKey};
 
 use super::Api;
-use super::alteration::{self, Answered, Asked};
+use crate::alteration::{self, Answered, Asked};
 use crate::dispatch::{Context, Reply};
 use crate::metadata::{Alteration, Configs, TopicError};
 

@@ -8,7 +8,7 @@ use protocol::messages::incremental_alter_configs_response::AlterConfigsResource
 use protocol::messages::{ApiKey, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
 use super::Api;
-use super::alteration::{self, Answered, Asked};
+use crate::alteration::{self, Answered, Asked};
 use crate::dispatch::{Context, Reply};
 use crate::metadata::{Alteration, Edit, Operation, TopicError};
 
