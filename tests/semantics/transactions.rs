@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use harness::rd::{self, TestProducer};
-use harness::{Broker, Options, PATIENCE, Proxy, eventually, unique};
+use harness::{Broker, Options, PATIENCE, Program, Proxy, eventually, unique};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaError};
 use rdkafka::message::Message;
@@ -240,10 +240,12 @@ fn a_commit_outlives_the_broker() -> Result<()> {
 }
 
 /// librdkafka gives a sequence to other records when it aborts before the first ones are answered.
+/// Apache Kafka 4.2 loses the record that is committed, so that it is not asked.
 #[test]
 fn an_answer_that_is_lost_before_an_abort_costs_nothing_of_the_next_transaction() -> Result<()> {
     let proxy = Proxy::bind()?;
-    let broker = Broker::start(quick().set("advertised.listeners", proxy.address()))?;
+    let options = quick().set("advertised.listeners", proxy.address());
+    let broker = Broker::launch(Program::Klamm, options)?;
     proxy.forward_to(broker.bootstrap());
     let topic = unique("answers");
     rd::create_topic(broker.bootstrap(), &topic, 1, &[])?;
