@@ -214,9 +214,11 @@ impl Runner {
         self.build_refused = Some(format!("the new generation was given up: {reason}"));
     }
 
-    /// The serving generation wrote letters.
+    /// The serving generation wrote letters: of the source that both read.
     pub(super) fn letters_written(&mut self, written: &[(Spot, Reason)]) {
-        if let Some(build) = &mut self.building {
+        if let (Some(build), Some(serving)) = (&mut self.building, &self.serving)
+            && build.generation.topic_id == serving.topic_id
+        {
             build.known.extend(written.iter().copied());
         }
     }

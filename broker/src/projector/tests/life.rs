@@ -229,3 +229,44 @@ fn topics_that_no_commit_knows_are_built_anew() {
     stage.settle(VIEW);
     assert_eq!(stage.digest(VIEW), before);
 }
+
+#[test]
+fn letters_of_the_old_source_hide_none_of_the_new_one() {
+    let mut stage = Stage::new(&[ON]);
+    stage.create("events", 1);
+    stage.create("others", 1);
+    stage.produce("events", 0, &events(0..5));
+    stage.produce("others", 0, &events(0..5));
+    stage.settle(VIEW);
+    let held = Order::Rebuild {
+        accept_loss: false,
+        hold: true,
+    };
+    stage.order(VIEW, held).unwrap();
+    stage.shut();
+    stage.start(&[("projections", "user_activity:others")]);
+    let ready = |now: &crate::projector::Description| {
+        let building = now.building.as_ref();
+        building.is_some_and(|it| it.ready && it.read == it.of)
+    };
+    stage.wait(VIEW, "ready", ready);
+    // The serving generation rejects a record of one topic, then the new one that of the other at
+    // the same offset.
+    stage.produce("events", 0, &["{".to_owned()]);
+    stage.wait(VIEW, "rejected", |now| now.counts.dead == 1);
+    stage.produce("others", 0, &["[]".to_owned()]);
+    stage.wait(VIEW, "ready again", |now| {
+        ready(now) && now.building.as_ref().is_some_and(|it| it.read == 6)
+    });
+    stage.order(VIEW, Order::Promote).unwrap();
+    generation(&stage, 2);
+    assert_eq!(stage.settle(VIEW).counts.dead, 1);
+    let letters = stage.read("user_activity.dlq");
+    let has = |letter: &super::stage::Seen, name: &str, value: &str| {
+        letter.2.iter().any(|it| it.0 == name && it.1 == value)
+    };
+    assert_eq!(letters.len(), 2);
+    for (letter, topic) in letters.iter().zip(["events", "others"]) {
+        assert!(has(letter, "dlq.topic", topic), "{letter:?}");
+    }
+}
