@@ -270,3 +270,23 @@ fn letters_of_the_old_source_hide_none_of_the_new_one() {
         assert!(has(letter, "dlq.topic", topic), "{letter:?}");
     }
 }
+
+#[test]
+fn records_of_a_new_partition_are_not_passed_over_in_silence() {
+    let stage = with_some_events();
+    stage.order(VIEW, Order::Pause).unwrap();
+    let topics = &stage.open().topics;
+    topics.create_partitions("events", 3, None, false).unwrap();
+    stage.produce("events", 2, &events(200..210));
+    stage.partition("events", 2).log.delete_records(4).unwrap();
+    stage.order(VIEW, Order::Resume).unwrap();
+    let now = stage.wait(VIEW, "lost", |now| lost(&now.state));
+    assert_eq!(now.counts.input, 112);
+    let accepting = Order::Rebuild {
+        accept_loss: true,
+        hold: false,
+    };
+    stage.order(VIEW, accepting).unwrap();
+    generation(&stage, 2);
+    assert_eq!(stage.settle(VIEW).counts.input, 118);
+}
