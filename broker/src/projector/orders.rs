@@ -53,6 +53,8 @@ impl Runner {
             let source = &self.wanted.options.source;
             return refused(format!("there is no topic {source} to build from"));
         }
+        // What was asked for before is done, and must not take this with it.
+        self.settle_definition().map_err(unavailable)?;
         let mut definition = self.definition.clone();
         definition.rebuild = Some(rebuild);
         self.redefine(definition).map_err(unavailable)?;

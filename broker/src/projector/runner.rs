@@ -289,7 +289,7 @@ impl Runner {
     }
 
     /// Writes down which generation serves, once another one does: what was asked for is done.
-    fn settle_definition(&mut self) -> Result<(), Trouble> {
+    pub(super) fn settle_definition(&mut self) -> Result<(), Trouble> {
         let Some(serving) = &self.serving else {
             return Ok(());
         };

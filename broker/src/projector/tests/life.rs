@@ -290,3 +290,20 @@ fn records_of_a_new_partition_are_not_passed_over_in_silence() {
     generation(&stage, 2);
     assert_eq!(stage.settle(VIEW).counts.input, 118);
 }
+
+#[test]
+fn a_rebuild_that_was_accepted_is_made() {
+    let stage = with_some_events();
+    let mut commits = stage.view(VIEW).commits();
+    for wanted in 2..60 {
+        commits.borrow_and_update();
+        stage.order(VIEW, REBUILD).unwrap();
+        // The next one comes before the view's thread has looked up.
+        let start = std::time::Instant::now();
+        while !commits.has_changed().unwrap() {
+            assert!(start.elapsed().as_secs() < 60, "no generation {wanted}");
+            std::hint::spin_loop();
+        }
+        assert_eq!(stage.view(VIEW).describe().generation, wanted);
+    }
+}
