@@ -3,12 +3,12 @@
 //!
 //! Nothing of it is written before that. A restart builds it anew, so a half-built generation needs
 //! no place on the disk and no recovery.
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use projection::{Outcome, Reason};
+use projection::{Input, Outcome, Reason};
 use tracing::{info, warn};
 
 use super::batches::Batches;
@@ -28,6 +28,9 @@ use crate::partition::now_ms;
 /// How long it builds before the serving generation has its turn again.
 const SHARE: Duration = Duration::from_millis(50);
 
+/// Records that have a letter: why, and where it stands among the letters.
+type Known = HashMap<Spot, (Reason, i64)>;
+
 /// See the module.
 pub(super) struct Build {
     pub(super) generation: Generation,
@@ -35,9 +38,9 @@ pub(super) struct Build {
     letters: Batches,
     rejected: Vec<(Spot, Reason)>,
     /// Those that are in it, from generations before.
-    known: HashMap<Spot, Reason>,
-    settled: Settled,
-    changes: Vec<Change>,
+    known: Known,
+    settled: Arc<Settled>,
+    changes: BTreeMap<Spot, Option<Settlement>>,
     storm: Storm,
     /// What it lacks that the serving generation read, as the user accepted.
     loss: Option<String>,
@@ -133,8 +136,8 @@ impl Runner {
             letters: Batches::default(),
             rejected: Vec::new(),
             known,
-            settled,
-            changes: Vec::new(),
+            settled: Arc::new(settled),
+            changes: BTreeMap::new(),
             storm: Storm::default(),
             loss: loss.filter(|_| rebuild.accept_loss),
             hold: rebuild.hold,
@@ -144,21 +147,18 @@ impl Runner {
     }
 
     /// The dead letters of a topic, and those of them that are settled.
-    fn judged(&self, topic_id: &str) -> Result<(HashMap<Spot, Reason>, Settled), ScanError> {
+    fn judged(&self, topic_id: &str) -> Result<(Known, Settled), ScanError> {
         let mut known = HashMap::new();
         if let Some(partition) = self.outputs.letters.partition() {
             let to = self.outputs.letters.next();
             letters::each(partition, 0, to, |letter| {
                 if letter.topic_id == topic_id {
-                    known.insert(letter.spot, letter.reason);
+                    known.insert(letter.spot, (letter.reason, letter.offset));
                 }
+                ControlFlow::Continue(())
             })?;
         }
-        let settled = match self.outputs.settled.partition() {
-            None => Settled::default(),
-            Some(partition) => Settled::load(partition, self.outputs.settled.next(), topic_id)?,
-        };
-        Ok((known, settled))
+        Ok((known, self.outputs.settled_of(topic_id)?))
     }
 
     /// Takes in some more; an error says why the new generation cannot be.
@@ -214,13 +214,23 @@ impl Runner {
         self.build_refused = Some(format!("the new generation was given up: {reason}"));
     }
 
-    /// The serving generation wrote letters: of the source that both read.
-    pub(super) fn letters_written(&mut self, written: &[(Spot, Reason)]) {
-        if let (Some(build), Some(serving)) = (&mut self.building, &self.serving)
-            && build.generation.topic_id == serving.topic_id
-        {
-            build.known.extend(written.iter().copied());
+    /// The serving generation made a commit: what it wrote of the source that both read.
+    pub(super) fn follow_commit(&mut self, made: &Pending) {
+        let (Some(build), Some(serving)) = (&mut self.building, &self.serving) else {
+            return;
+        };
+        if build.generation.topic_id != serving.topic_id {
+            return;
         }
+        let first = self.outputs.letters.next() - made.rejected.len() as i64;
+        for (offset, (spot, reason)) in (first..).zip(&made.rejected) {
+            build.known.insert(*spot, (*reason, offset));
+        }
+        for change in &made.settled {
+            build.settled.apply(change);
+        }
+        // Letters that it took, too.
+        build.generation.engine.commit(0);
     }
 
     /// One commit that turns what readers see into the new generation.
@@ -244,14 +254,15 @@ impl Runner {
             changes = rows.count(),
             "promoting a new generation of a view"
         );
+        let changes: Vec<Change> = build.changes.clone().into_iter().collect();
         let written = Written {
             rows: rows.finish(),
             letters: build.letters.finish(),
-            settled: settled::records(&build.changes, &build.generation.topic_id).finish(),
+            settled: settled::records(&changes, &build.generation.topic_id).finish(),
         };
         self.pending = Some(Pending {
             written,
-            settled: build.changes.clone(),
+            settled: changes,
             rejected: build.rejected.clone(),
             promotes: true,
         });
@@ -288,7 +299,7 @@ impl Build {
     fn take(
         &mut self,
         view: &'static str,
-        bound: Option<&std::collections::BTreeMap<i32, i64>>,
+        bound: Option<&BTreeMap<i32, i64>>,
         mut budget: super::source::Budget,
     ) -> Result<bool, String> {
         self.generation.take_in_partitions();
@@ -339,6 +350,26 @@ impl Build {
         Ok(moved)
     }
 
+    /// Takes a letter that the serving generation takes after all, if its own verdict on it stands
+    /// already and is no better; `positions` says how far it is.
+    pub(super) fn redrive(
+        &mut self,
+        input: &Input<'_>,
+        was: Reason,
+        positions: &BTreeMap<i32, i64>,
+    ) {
+        let spot = (input.partition, input.offset);
+        let next = positions.get(&input.partition);
+        let is_ahead = next.is_none_or(|next| input.offset >= *next);
+        let is_accepted = matches!(self.changes.get(&spot), Some(Some(_)));
+        if is_ahead || is_accepted {
+            return;
+        }
+        if self.generation.engine.redrive(input, was) != Outcome::Applied {
+            self.changes.insert(spot, None);
+        }
+    }
+
     fn describe(&self) -> Building {
         let generation = &self.generation;
         let positions = generation.positions();
@@ -366,15 +397,14 @@ struct Judge<'a> {
     sender: Sender,
     letters: &'a mut Batches,
     rejected: &'a mut Vec<(Spot, Reason)>,
-    known: &'a HashMap<Spot, Reason>,
+    known: &'a Known,
     settled: &'a Settled,
-    changes: &'a mut Vec<Change>,
+    changes: &'a mut BTreeMap<Spot, Option<Settlement>>,
 }
 
 impl Judge<'_> {
     fn was_redriven(&self, spot: Spot) -> bool {
-        let settled = self.settled.get(spot);
-        settled.is_some_and(|it| it.how == How::Redriven)
+        self.settled.how(spot) == Some(How::Redriven)
     }
 
     /// Notes what became of a record; true if it is a dead letter that was none before.
@@ -385,12 +415,12 @@ impl Judge<'_> {
         outcome: &Outcome,
     ) -> bool {
         let spot = (input.partition, input.offset);
-        let was_settled = self.settled.get(spot).is_some();
+        let was_settled = self.settled.how(spot).is_some();
         let known = self.known.get(&spot);
         match (outcome, known) {
             (Outcome::Rejected(rejection), _) => {
                 if was_settled {
-                    self.changes.push((spot, None));
+                    self.changes.insert(spot, None);
                 }
                 if known.is_some() {
                     return false;
@@ -399,13 +429,14 @@ impl Judge<'_> {
                 self.rejected.push((spot, rejection.reason));
                 true
             }
-            (_, Some(reason)) if !was_settled => {
+            (_, Some((reason, letter))) if !was_settled => {
                 let accepted = Settlement {
                     reason: reason.as_str().to_owned(),
                     how: How::Accepted,
                     generation: self.sender.generation,
+                    letter: Some(*letter),
                 };
-                self.changes.push((spot, Some(accepted)));
+                self.changes.insert(spot, Some(accepted));
                 false
             }
             _ => false,

@@ -1,5 +1,6 @@
 //! The thread of one view: orders, records, commits, and sleep until there are more.
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -19,6 +20,7 @@ use super::handle::{Ask, Handle};
 use super::mirror::Mirror;
 use super::publish;
 use super::recovery::Recovered;
+use super::redrive::Redrive;
 use super::serving::Pending;
 use super::settled::Settled;
 use super::sink::Outputs;
@@ -90,10 +92,12 @@ pub(super) struct Runner {
     /// Why its outputs are not what it says.
     pub(super) broken: Option<String>,
     pub(super) outputs: Outputs,
-    pub(super) settled: Settled,
+    pub(super) settled: Arc<Settled>,
     pub(super) serving: Option<Generation>,
     /// The generation that is to take its place.
     pub(super) building: Option<Build>,
+    /// Letters that are being taken after all, one order after the other.
+    pub(super) redrives: VecDeque<Redrive>,
     /// The commit that is under way.
     pub(super) pending: Option<Pending>,
     /// Why no generation is built although one should be.
@@ -136,9 +140,10 @@ impl Runner {
             commit: recovered.commit,
             broken: recovered.broken,
             outputs,
-            settled: Settled::default(),
+            settled: Arc::default(),
             serving: None,
             building: None,
+            redrives: VecDeque::new(),
             pending: None,
             build_refused: None,
             loss: None,
@@ -209,6 +214,7 @@ impl Runner {
 
     fn turn(&mut self) -> Next {
         self.follow_orders();
+        self.refuse_redrives();
         if let Some(at) = self.retry_at {
             let left = at.saturating_duration_since(Instant::now());
             if !left.is_zero() {
@@ -265,9 +271,10 @@ impl Runner {
             self.open()?;
         }
         self.note_loss()?;
+        let redriven = self.redrive()?;
         // Its rows are there for readers all the same.
         if self.definition.paused.is_some() {
-            return Ok(false);
+            return Ok(redriven);
         }
         if self.serving.is_none() && !self.begin()? {
             return Ok(false);
@@ -275,7 +282,7 @@ impl Runner {
         self.finish_commit()?;
         self.settle_definition()?;
         let served = self.serve()?;
-        Ok(self.build()? || served)
+        Ok(self.build()? || served || redriven)
     }
 
     /// Writes down that the source is not what it was, or that the user got over it.
@@ -324,6 +331,7 @@ impl Runner {
         let view = self.wanted.view;
         let durable = self.room.durable();
         let generation = Generation::fresh(1, view, &self.wanted.options, topic, durable);
+        self.settled = Arc::new(Settled::new(&generation.topic_id));
         info!(
             view = view.name,
             source = &*generation.topic,
@@ -378,13 +386,8 @@ impl Runner {
         if let Some(broken) = &self.broken {
             generation.frozen = Some(broken.clone());
         }
-        self.settled = match self.outputs.settled.partition() {
-            None => Settled::default(),
-            Some(partition) => {
-                let next = self.outputs.settled.next();
-                Settled::load(partition, next, &generation.topic_id).map_err(failed)?
-            }
-        };
+        let settled = self.outputs.settled_of(&generation.topic_id);
+        self.settled = Arc::new(settled.map_err(failed)?);
         if let Some(source) = &generation.source {
             for partition in source.topic.partitions().iter() {
                 partition.watch_appends();

@@ -1,5 +1,5 @@
 //! Reads records that were read or written before: a start's way through a log.
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use protocol::record::{self, BatchHeader, Record, RecordError};
 use storage::ReadError;
@@ -35,6 +35,19 @@ pub fn scan(
     to: i64,
     mut each: impl FnMut(&BatchHeader, &Record<'_>, i64),
 ) -> Result<(), ScanError> {
+    scan_until(partition, from, to, |header, record, offset| {
+        each(header, record, offset);
+        ControlFlow::Continue(())
+    })
+}
+
+/// As [`scan`], until `each` breaks.
+pub fn scan_until(
+    partition: &Partition,
+    from: i64,
+    to: i64,
+    mut each: impl FnMut(&BatchHeader, &Record<'_>, i64) -> ControlFlow<()>,
+) -> Result<(), ScanError> {
     walk(partition, from, to, |header, batch, wanted| {
         one(header, batch, wanted, &mut each)
     })
@@ -57,12 +70,15 @@ pub fn scan_source(
                 .iter()
                 .any(|it| it.has(header))
             {
-                return Ok(());
+                return Ok(ControlFlow::Continue(()));
             }
         }
         // What cannot be read went to the dead letters.
-        let _ = one(header, batch, wanted, &mut each);
-        Ok(())
+        let _ = one(header, batch, wanted, &mut |header, record, offset| {
+            each(header, record, offset);
+            ControlFlow::Continue(())
+        });
+        Ok(ControlFlow::Continue(()))
     })
 }
 
@@ -70,7 +86,7 @@ fn walk(
     partition: &Partition,
     from: i64,
     to: i64,
-    mut each: impl FnMut(&BatchHeader, &[u8], Range<i64>) -> Result<(), RecordError>,
+    mut each: impl FnMut(&BatchHeader, &[u8], Range<i64>) -> Result<ControlFlow<()>, RecordError>,
 ) -> Result<(), ScanError> {
     let mut offset = from.max(partition.log.start_offset());
     while offset < to {
@@ -85,7 +101,9 @@ fn walk(
             let failed = |error| ScanError::Record { offset, error };
             let header = record::verify(rest).map_err(failed)?;
             let (batch, more) = rest.split_at(header.size());
-            each(&header, batch, offset..to).map_err(failed)?;
+            if each(&header, batch, offset..to).map_err(failed)?.is_break() {
+                return Ok(());
+            }
             offset = header.last_offset() + 1;
             rest = more;
         }
@@ -100,19 +118,19 @@ fn one(
     header: &BatchHeader,
     batch: &[u8],
     wanted: Range<i64>,
-    each: &mut impl FnMut(&BatchHeader, &Record<'_>, i64),
-) -> Result<(), RecordError> {
+    each: &mut impl FnMut(&BatchHeader, &Record<'_>, i64) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, RecordError> {
     if header.attributes.is_control() {
-        return Ok(());
+        return Ok(ControlFlow::Continue(()));
     }
     let body = record::decompress(header, batch, DECOMPRESSED_BYTES)?;
     for record in placed(header, &body) {
         let (offset, record) = record?;
-        if wanted.contains(&offset) {
-            each(header, &record, offset);
+        if wanted.contains(&offset) && each(header, &record, offset).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 /// The records of a batch with their offsets, which rise and end where the batch does: a compressed

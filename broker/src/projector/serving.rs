@@ -209,13 +209,13 @@ impl Runner {
             serving.engine.commit(first);
             serving.sequence = sequence;
         }
-        for change in pending.settled {
+        for change in &pending.settled {
             self.settled.apply(change);
         }
         for (_, reason) in &pending.rejected {
             self.handle.stats().letter(*reason);
         }
-        self.letters_written(&pending.rejected);
+        self.follow_commit(&pending);
         publish::committed(self, before.as_ref());
         crash::passage(7);
         let mirror = &mut self.mirror;

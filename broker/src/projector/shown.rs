@@ -7,6 +7,7 @@ use projection::{Counts, Table};
 
 use super::describe::{Building, Description, Lag, State};
 use super::handle::Serving;
+use super::settled::Settled;
 use crate::metadata::Topic;
 
 /// A view that was up to date this lately is not behind: it takes in what just came.
@@ -52,6 +53,8 @@ pub struct Shown {
     pub rows_next: i64,
     /// What became of the records.
     pub counts: Counts,
+    /// Dead letters that were dealt with.
+    pub settled: Arc<Settled>,
     /// Bytes of memory.
     pub memory_bytes: u64,
     /// When the process began to look.

@@ -40,7 +40,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    fn is_spent(&self) -> bool {
+    /// Whether nothing is left, of whatever it is.
+    pub fn is_spent(&self) -> bool {
         self.is_used_up() || Instant::now() >= self.until
     }
 
@@ -48,12 +49,17 @@ impl Budget {
         self.records == 0 || self.bytes == 0
     }
 
-    fn take(&mut self, record: &Record<'_>) {
-        let size = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-        let size = size(record.key) + size(record.value) + record.raw_headers.len();
+    /// Spends some on a record of so many bytes.
+    pub fn take(&mut self, bytes: usize) {
         self.records = self.records.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(size);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
+}
+
+/// Bytes of key, value and headers.
+pub fn size(record: &Record<'_>) -> usize {
+    let size = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    size(record.key) + size(record.value) + record.raw_headers.len()
 }
 
 /// Why a source cannot be read on.
@@ -280,7 +286,7 @@ impl Source {
                 value: record.value,
             };
             flow = each(Item::Record(input, &record));
-            budget.take(&record);
+            budget.take(size(&record));
             next = offset + 1;
         }
         if unfinished {
