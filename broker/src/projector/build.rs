@@ -282,6 +282,7 @@ impl Runner {
         generation.sequence = sequence;
         self.serving = Some(build.generation);
         self.settled = build.settled;
+        self.letters_gone = 0;
         self.loss = build.loss;
         self.lost = None;
         self.broken = None;

@@ -93,6 +93,8 @@ pub(super) struct Runner {
     pub(super) broken: Option<String>,
     pub(super) outputs: Outputs,
     pub(super) settled: Arc<Settled>,
+    /// Below this offset letters are gone, and what settled them was dropped where it could be.
+    pub(super) letters_gone: i64,
     pub(super) serving: Option<Generation>,
     /// The generation that is to take its place.
     pub(super) building: Option<Build>,
@@ -141,6 +143,7 @@ impl Runner {
             broken: recovered.broken,
             outputs,
             settled: Arc::default(),
+            letters_gone: 0,
             serving: None,
             building: None,
             redrives: VecDeque::new(),
@@ -388,6 +391,7 @@ impl Runner {
         }
         let settled = self.outputs.settled_of(&generation.topic_id);
         self.settled = Arc::new(settled.map_err(failed)?);
+        self.letters_gone = 0;
         if let Some(source) = &generation.source {
             for partition in source.topic.partitions().iter() {
                 partition.watch_appends();

@@ -111,6 +111,18 @@ impl Settled {
         }
     }
 
+    /// Those that decide nothing any more, `most` of them: the letter is gone, for letters begin at
+    /// `start` now, and so is the record of one that was redriven, for a generation to come would
+    /// have to take it again.
+    pub fn idle(&self, start: i64, is_gone: impl Fn(Spot) -> bool, most: usize) -> Vec<Change> {
+        let by_spot = self.read();
+        let idle = by_spot.iter().filter(|(spot, known)| {
+            known.letter.is_some_and(|letter| letter < start)
+                && (known.how == How::Accepted || is_gone(**spot))
+        });
+        idle.take(most).map(|(spot, _)| (*spot, None)).collect()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, HashMap<Spot, Known>> {
         self.by_spot.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -192,3 +192,34 @@ fn nobody_waits_for_letters_that_cannot_be_taken() {
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("events was deleted"), "{refused}");
 }
+
+#[test]
+fn what_was_settled_is_forgotten_when_no_generation_can_ask_for_it() {
+    const STATE: &str = "__projection_state.order_revenue_minute";
+    let mut stage = with_letters();
+    redrive(&stage, Selection::default());
+    assert_eq!(stage.read(STATE).len(), 2);
+    let letters = stage.partition("order_revenue_minute.dlq", 0);
+    letters.log.delete_records(4).unwrap();
+    stage.produce("events", 0, &[purchase("c", START + 10 * MINUTE)]);
+    stage.settle(VIEW);
+    // The letters are gone, but a rebuild would reject the records once more.
+    assert_eq!(stage.read(STATE).len(), 2);
+    let before = stage.digest(VIEW);
+    let rebuild = Order::Rebuild {
+        accept_loss: false,
+        hold: false,
+    };
+    stage.order(VIEW, rebuild).unwrap();
+    stage.wait(VIEW, "promoted", |now| now.generation == 2);
+    assert_eq!(stage.digest(VIEW), before);
+    stage.settle(VIEW);
+    stage.partition("events", 0).log.delete_records(4).unwrap();
+    stage.shut();
+    stage.start_again();
+    stage.produce("events", 0, &[purchase("d", START + 10 * MINUTE)]);
+    stage.settle(VIEW);
+    let dropped = stage.read(STATE).split_off(2);
+    assert_eq!(dropped.len(), 1, "the other record is still there");
+    assert!(dropped[0].0.contains(r#""offset":2"#) && dropped[0].1.is_none());
+}
