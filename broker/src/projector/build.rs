@@ -25,6 +25,8 @@ use super::source::{Item, Source, SourceError};
 use super::storm::Storm;
 use crate::partition::now_ms;
 
+/// What the text of a reason takes in memory, roughly.
+const REASON_BYTES: usize = 32;
 /// How long it builds before the serving generation has its turn again.
 const SHARE: Duration = Duration::from_millis(50);
 
@@ -191,7 +193,7 @@ impl Runner {
             (None, None) => false,
         };
         let limit = self.room.settings.projection_memory_max_bytes as usize;
-        let used = build.generation.engine.memory_bytes() + build.letters.bytes();
+        let used = build.memory_bytes();
         if used > limit {
             return Err(format!(
                 "{}: {used} bytes, projection_memory_max_bytes is {limit}",
@@ -369,6 +371,16 @@ impl Build {
         if self.generation.engine.redrive(input, was) != Outcome::Applied {
             self.changes.insert(spot, None);
         }
+    }
+
+    /// Bytes of memory, roughly.
+    fn memory_bytes(&self) -> usize {
+        self.generation.engine.memory_bytes()
+            + self.letters.bytes()
+            + self.rejected.capacity() * size_of::<(Spot, Reason)>()
+            + self.known.capacity() * size_of::<(Spot, (Reason, i64))>()
+            + self.settled.memory_bytes()
+            + self.changes.len() * (size_of::<(Spot, Option<Settlement>)>() + REASON_BYTES)
     }
 
     fn describe(&self) -> Building {

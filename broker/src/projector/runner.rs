@@ -415,7 +415,7 @@ impl Runner {
     /// Why the view stops for want of memory, if it does.
     pub(super) fn over_limit(&self) -> Option<String> {
         let limit = self.room.settings.projection_memory_max_bytes;
-        let used = self.serving.as_ref()?.engine.memory_bytes();
+        let used = self.serving.as_ref()?.engine.memory_bytes() + self.settled.memory_bytes();
         (used as u64 > limit as u64).then(|| {
             format!(
                 "{}: {used} bytes of rows and seen events, projection_memory_max_bytes is {limit}",

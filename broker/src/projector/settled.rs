@@ -111,6 +111,11 @@ impl Settled {
         }
     }
 
+    /// Bytes of memory, roughly.
+    pub fn memory_bytes(&self) -> usize {
+        self.read().capacity() * size_of::<(Spot, Known)>()
+    }
+
     /// Those that decide nothing any more, `most` of them: the letter is gone, for letters begin at
     /// `start` now, and so is the record of one that was redriven, for a generation to come would
     /// have to take it again.

@@ -307,3 +307,27 @@ fn a_rebuild_that_was_accepted_is_made() {
         assert_eq!(stage.view(VIEW).describe().generation, wanted);
     }
 }
+
+#[test]
+fn a_build_must_not_remember_more_letters_than_there_is_memory_for() {
+    let (window, small) = (
+        ("projection-dedup-window-ms", "0"),
+        ("projection-memory-max-bytes", "1048576"),
+    );
+    let mut stage = Stage::new(&[ON, window, small]);
+    stage.create("events", 1);
+    for batch in 0..20 {
+        let ids = batch * 2000..(batch + 1) * 2000;
+        let pairs = events(ids).into_iter().flat_map(|it| [it, "{".to_owned()]);
+        stage.produce("events", 0, &pairs.collect::<Vec<_>>());
+    }
+    assert_eq!(stage.settle(VIEW).counts.dead, 40_000);
+    stage.order(VIEW, REBUILD).unwrap();
+    let told = stage.wait(VIEW, "given up", |now| now.reason.is_some());
+    let reason = told.reason.unwrap();
+    assert!(reason.contains("STATE_LIMIT"), "{reason}");
+    assert_eq!(told.generation, 1);
+    stage.shut();
+    stage.start(&[ON, window]);
+    generation(&stage, 2);
+}
