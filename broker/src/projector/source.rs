@@ -166,7 +166,9 @@ impl Source {
         Some((Arc::clone(partition), partition.last_stable_offset() - 1))
     }
 
-    /// Hands records to `each` until it breaks, the budget is spent, or there is no more to read.
+    /// Hands records to `each` until it breaks, the budget is spent, or there is no more to read. One
+    /// batch is looked at although the time is up: a read that gives nothing says that there is
+    /// nothing, and whoever hears that sleeps.
     /// `bound` holds, by partition, offsets that must not be reached. What is left of the budget
     /// tells how much was read.
     pub fn read(
@@ -176,8 +178,8 @@ impl Source {
         mut each: impl FnMut(Item) -> ControlFlow<()>,
     ) -> Result<(), SourceError> {
         let partitions = self.topic.partitions();
-        let mut quiet = 0;
-        while quiet < partitions.len() && !budget.is_spent() {
+        let (mut quiet, mut begun) = (0, false);
+        while quiet < partitions.len() && !budget.is_used_up() && !(begun && budget.is_spent()) {
             let partition = &partitions[self.turn % partitions.len()];
             self.turn = (self.turn + 1) % partitions.len();
             let index = partition.index;
@@ -205,6 +207,7 @@ impl Source {
             }
             let moved = self.next.get(&index).is_some_and(|now| *now > next);
             quiet = if moved { 0 } else { quiet + 1 };
+            begun |= moved;
         }
         Ok(())
     }
@@ -222,7 +225,7 @@ impl Source {
         let aborted = partition.log.aborted(range.next, read.next_offset);
         let mut rest = &read.records[..];
         let mut next = range.next;
-        while !rest.is_empty() && next < range.bound && !budget.is_spent() {
+        while !rest.is_empty() && next < range.bound {
             let verified = record::verify(rest);
             let header = verified.map_err(|error| self.corrupt(partition, next, &error))?;
             let (batch, more) = rest.split_at(header.size());
@@ -237,6 +240,9 @@ impl Source {
             self.next.insert(partition.index, next);
             if flow.is_break() {
                 return Ok(flow);
+            }
+            if budget.is_spent() {
+                break;
             }
             rest = more;
         }
