@@ -221,6 +221,12 @@ impl Logs {
         deleted
     }
 
+    /// On a full disk: gives the space that is kept back to what is written next, which must make
+    /// room. It is taken again when there is some.
+    pub fn release_reserve(&self) {
+        self.services.ballast.let_go();
+    }
+
     /// Bytes that the data directory's file system has in all, and free for us.
     pub fn disk_space(&self) -> Result<(u64, u64), StorageError> {
         let path = &self.services.options.data_dir;
@@ -287,10 +293,13 @@ impl Logs {
         self.services.checkpoint_recovery_points()?;
         self.services.checkpoint_starts()?;
         self.services.logs.exclusive().clear();
-        match failure.hold().take() {
-            Some(error) => Err(error),
-            None => data_dir.put_clean_marker(&self.services.files),
+        if let Some(error) = failure.hold().take() {
+            return Err(error);
         }
+        data_dir.put_clean_marker(&self.services.files)?;
+        // For the next start, before others take the space.
+        self.services.ballast.take();
+        Ok(())
     }
 
     fn stop_threads(&self) {

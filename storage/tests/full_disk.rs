@@ -212,6 +212,22 @@ fn records_are_deleted_on_a_full_disk_however_often() {
 }
 
 #[test]
+fn an_index_without_room_does_not_make_a_shutdown_unclean() {
+    let disk = SmallDisk::mount("6m").expect("mounting a tmpfs takes root: run as root");
+    let (logs, _) = open(disk.path(), &config());
+    let log = logs.create("t", 0, [7; 16], config()).unwrap();
+    append(&log, &batch(&[b"first"]));
+    fs::remove_file(disk.path().join(".ballast")).unwrap();
+    fill(disk.path());
+    // The space that was reserved for the log is what the rest needs.
+    logs.close().unwrap();
+    drop((log, logs));
+    let (_logs, log, recovery) = reopen(disk.path(), &config());
+    assert!(recovery.clean);
+    assert_eq!(read_values(&log, 0), [(0, b"first".to_vec())]);
+}
+
+#[test]
 fn a_file_system_that_reserves_no_space_will_do() {
     let disk = SmallDisk::mount_kind("ramfs", "mode=700").expect("mounting takes root");
     let mut config = config();

@@ -240,7 +240,9 @@ impl Log {
             let rolled = std::mem::take(&mut writer.unflushed);
             (rolled, active, writer.names.are_dirty())
         };
-        active.write_indexes()?;
+        if let Err(error) = active.write_indexes() {
+            tracing::warn!(%error, "an index is not written; it will be built from the batches");
+        }
         // Appends may have slipped in between the flush and the lock, and have rolled the log.
         for segment in &rolled {
             segment.seal()?;
