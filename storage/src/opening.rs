@@ -24,6 +24,10 @@ pub(crate) fn open_all(
     default_config: &LogConfig,
     clean: bool,
 ) -> Result<Recovery, StorageError> {
+    if !clean {
+        // A checkpoint that is there may not be durable, and what it says is done: files go.
+        services.files.sync_dir(&services.options.data_dir)?;
+    }
     let checkpoints = read_checkpoints(services)?;
     let folders = list_partitions(services)?;
     let recovery = Mutex::new(Recovery {

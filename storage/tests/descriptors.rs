@@ -19,6 +19,8 @@ struct ShortDisk {
     short: AtomicBool,
     /// How many files and folders may be opened still.
     opens_left: AtomicI64,
+    /// Whether nothing can be renamed.
+    fixed_names: AtomicBool,
     /// Whether a file is opened, and cannot be mapped for appends.
     unmapped: AtomicBool,
     /// How often a folder was synced.
@@ -30,6 +32,7 @@ impl Default for ShortDisk {
         Self {
             short: AtomicBool::new(false),
             opens_left: AtomicI64::new(i64::MAX),
+            fixed_names: AtomicBool::new(false),
             unmapped: AtomicBool::new(false),
             folder_syncs: Arc::default(),
         }
@@ -74,6 +77,9 @@ impl Disk for ShortDisk {
         RealDisk.info(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.fixed_names.load(Ordering::Relaxed) {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
         RealDisk.rename(from, to)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -315,4 +321,23 @@ fn a_timestamp_that_could_not_be_read_is_asked_for_again() {
     logs.keep_house(NOW + 120_000);
     assert_eq!(log.start_offset(), 5);
     logs.close().unwrap();
+}
+
+#[test]
+fn a_log_that_could_not_be_deleted_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, logs) = open_short(dir.path(), &config());
+    let log = logs.create("t", 0, [7; 16], config()).unwrap();
+    append(&log, &batch(&[b"first"]));
+    disk.fixed_names.store(true, Ordering::Relaxed);
+    assert!(logs.delete("t", 0).is_err());
+    disk.fixed_names.store(false, Ordering::Relaxed);
+    append(&log, &batch(&[b"second"]));
+    logs.close().unwrap();
+    // It was closed in order, with all others.
+    assert_eq!(log.flushed_offset(), 2);
+    drop((log, logs));
+    let (_logs, log, recovery) = reopen(dir.path(), &config());
+    assert!(recovery.clean);
+    assert_eq!(read_values(&log, 0).len(), 2);
 }

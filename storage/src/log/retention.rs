@@ -234,7 +234,12 @@ impl Log {
         match self.files().rename(&self.dir, &deleted) {
             // An attempt before this one came so far; its folder goes at the next start.
             Err(error) if is_again && error.source.kind() == ErrorKind::NotFound => {}
-            renamed => renamed?,
+            Err(error) => {
+                // It goes on: else a shutdown would pass it over, and be called clean.
+                self.closed.store(is_again, Ordering::Release);
+                return Err(error);
+            }
+            Ok(()) => {}
         }
         // Before the topic's name can be used again.
         self.files().sync_parent(&self.dir)?;

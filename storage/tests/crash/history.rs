@@ -6,13 +6,13 @@ use std::sync::Arc;
 use protocol::record::{BatchHeader, TimestampType};
 use storage::{
     Append, Cleanup, FlushPolicy, Log, LogConfig, LogObserver, Logs, OpenError, Origin,
-    PartitionDir, Recovery, StorageOptions,
+    PartitionDir, ReadError, Recovery, StorageOptions,
 };
 
 use crate::disk::SimulatedDisk;
 use crate::faults::Fault;
 use crate::random::Random;
-use crate::world::{Key, Partition, Presence};
+use crate::world::{Batch, Key, Partition, Presence};
 use crate::writing::Writing;
 
 pub const NOW: i64 = 1_750_000_000_000;
@@ -112,7 +112,12 @@ impl Process {
     fn adopt(&mut self, recovery: &Recovery) {
         let mut state = self.disk.state();
         for partition in state.world.partitions.values_mut() {
-            Arc::make_mut(partition).presence = Presence::Absent;
+            // What a creation that failed has made was removed, maybe not durably (seed 10983).
+            let never_made =
+                partition.presence == Presence::Unsettled && partition.batches.is_empty();
+            if !never_made {
+                Arc::make_mut(partition).presence = Presence::Absent;
+            }
         }
         for found in &recovery.partitions {
             let key = (found.topic.clone(), found.partition);
@@ -363,6 +368,9 @@ impl Process {
             let partition = state.world.partition(&key);
             let cut = partition.batches.iter().find(|batch| batch.end() > offset);
             let cut = cut.map_or(offset, |batch| batch.base_offset);
+            // Where nothing is left before it, it goes down to the last batch (seed 12538).
+            let before = partition.batches.iter().rfind(|batch| batch.end() <= cut);
+            let cut = before.map_or(cut, Batch::end);
             partition.withdraw(cut);
             partition.start = partition.start.min(cut);
         }
@@ -370,6 +378,11 @@ impl Process {
         let cut = log.truncate(offset);
         let mut state = self.disk.state();
         let partition = state.world.partition(&key);
+        if cut.is_err() {
+            // The file says so still (seed 6572).
+            partition.start_doubt = partition.start_doubt.max(start);
+            partition.start_limit = partition.start_limit.max(start);
+        }
         if cut.is_err() || offset >= end {
             // Until the next start any part of it may be cut, also if a later cut that has nothing
             // to do succeeds (seed 3744).
@@ -414,11 +427,17 @@ impl Process {
     }
 
     fn delete(&mut self) {
-        let Some((key, _)) = self.pick() else { return };
+        let Some((key, log)) = self.pick() else {
+            return;
+        };
         self.open.retain(|(open, _)| *open != key);
         self.disk.state().world.partition(&key).presence = Presence::Unsettled;
         if self.logs().delete(&key.0, key.1).is_ok() {
             self.disk.state().world.partition(&key).presence = Presence::Absent;
+        } else if !matches!(log.read(0, 0, 0, false), Err(ReadError::Closed)) {
+            // Nothing was done, and it goes on.
+            self.disk.state().world.partition(&key).presence = Presence::Present;
+            self.open.push((key, log));
         }
     }
 
@@ -472,7 +491,7 @@ fn settle_failed(partition: &mut Partition, found: &PartitionDir) {
     let end = found.log.end_offset();
     let removed = Some(std::mem::take(&mut partition.removed)).filter(|r| !r.is_empty());
     let failed = std::mem::take(&mut partition.failed);
-    for failed in failed.into_iter().chain(removed) {
+    for failed in failed.into_iter().chain(removed.clone()) {
         let base_offset = failed[0].base_offset;
         let crc = |bytes: &[u8]| BatchHeader::parse(bytes).ok().map(|header| header.crc);
         let there = found.log.read(base_offset, end, 1, true);
@@ -482,5 +501,9 @@ fn settle_failed(partition: &mut Partition, found: &PartitionDir) {
             batches.extend(failed);
             return;
         }
+    }
+    if end == 0 {
+        // Still nothing is durable in its place (seed 6458).
+        partition.removed = removed.unwrap_or_default();
     }
 }
