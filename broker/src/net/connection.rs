@@ -34,8 +34,9 @@ const OWN_UNSENT_BYTES: usize = 1 << 20;
 /// While all connections together hold too many replies, one that holds some and gets rid of none
 /// for so long ends: others are kept from asking.
 const STALLED: Duration = Duration::from_secs(5);
-/// How long a connection without work stays busy before it becomes idle.
-const LINGER: Duration = Duration::from_millis(250);
+/// How long a connection without work stays busy before it becomes idle. What many that spoke at the
+/// same time held stays with the allocator when they fall silent, between what lasts: so not long.
+const LINGER: Duration = Duration::from_millis(50);
 /// Long enough to stand for no limit, short enough for a timer.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long half a frame waits for its share of the budget. Whoever is given up gives back what he
