@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use config::{Settings, TopicConfig};
 use storage::Logs;
 use tokio::sync::watch;
@@ -49,15 +48,13 @@ impl Broker {
     /// Opens the data directory and builds everything above it.
     pub fn open(settings: Settings) -> anyhow::Result<Arc<Self>> {
         // A mistake in the settings is told before anything is touched.
-        let wanted = projector::wanted(&settings);
-        let wanted = wanted.map_err(|error| settings.refuse(error.key(), error.to_string()))?;
+        let wanted = projector::wanted(&settings)?;
         let settings = Arc::new(settings);
         let metrics = Arc::new(Metrics::new(TABLE.len()));
         let (logs, recovery) = Logs::open(
             metadata::storage_options(&settings),
             &metadata::log_config(&TopicConfig::resolve(&BTreeMap::new(), &settings)?),
-        )
-        .with_context(|| settings.refuse("data_dir", "cannot be used").to_string())?;
+        )?;
         let logs = Arc::new(logs);
         let flushes = Arc::clone(&metrics.flushes);
         logs.on_flush_latency(Box::new(move |seconds| {

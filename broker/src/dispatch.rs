@@ -70,19 +70,9 @@ pub enum Outcome {
 }
 
 /// A request under way. Appends and coordinator decisions happen in its first poll, in order with the
-/// others of its connection. What touches folders runs on a blocking thread, after that poll, and is
-/// answered before anything else is started ([`Started::in_turn`]). It may be dropped at any await when
-/// the client goes away.
+/// others of its connection. What touches folders runs on a blocking thread, after that poll. It may
+/// be dropped at any await when the client goes away.
 pub type Running = BoxFuture<'static, Result<Outcome, DispatchError>>;
-
-/// A request that was started.
-pub struct Started {
-    /// To be polled once at once.
-    pub running: Running,
-    /// Whether nothing else may be started on its connection before it is done, unless its first poll
-    /// does it.
-    pub in_turn: bool,
-}
 
 /// Why a frame ends its connection.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +96,7 @@ pub fn dispatch(
     client: &Arc<ClientInfo>,
     mut frame: Bytes,
     share: Share,
-) -> Result<Started, DispatchError> {
+) -> Result<Running, DispatchError> {
     let head = frame::head(&frame)?;
     let unsupported = DispatchError::Unsupported {
         key: head.api_key,
@@ -138,8 +128,5 @@ pub fn dispatch(
         share,
     };
     let body = body_version.map(|_| frame);
-    Ok(Started {
-        running: (row.call)(context, row.index, head.correlation_id, body),
-        in_turn: row.in_turn,
-    })
+    Ok((row.call)(context, row.index, head.correlation_id, body))
 }

@@ -63,9 +63,6 @@ pub trait Api: 'static {
     /// The versions that ApiVersions tells; wider than `VERSIONS` only where Apache Kafka does the
     /// same so that old clients do not switch features off (KAFKA-18659).
     const ADVERTISED: RangeInclusive<i16> = Self::VERSIONS;
-    /// Whether it takes effect after its first poll, on a blocking thread: then nothing that came
-    /// after it on its connection is started before it is answered.
-    const IN_TURN: bool = false;
 
     /// Answers one request. An error is part of the response.
     fn handle(
@@ -92,8 +89,6 @@ pub struct Row {
     pub versions: RangeInclusive<i16>,
     /// The versions that ApiVersions tells.
     pub advertised: RangeInclusive<i16>,
-    /// Whether what comes after it on its connection waits for its answer.
-    pub in_turn: bool,
     /// Decodes, handles, encodes. The body is `None` for an unknown version.
     pub call: Call,
 }
@@ -182,7 +177,6 @@ const fn row_of<A: Api>(index: usize) -> Row {
         index,
         versions: A::VERSIONS,
         advertised: A::ADVERTISED,
-        in_turn: A::IN_TURN,
         call: call::<A>,
     }
 }

@@ -3,7 +3,6 @@
 //! Calls and bytes go down (`net → dispatch → handlers → fetch, coordinator, metadata → partition →
 //! storage`), facts come up by watch.
 
-mod alteration;
 mod broker;
 pub mod cli;
 mod client_info;

@@ -33,7 +33,6 @@ mod wanted;
 pub use describe::{Building, Description, Lag, State};
 pub use handle::{Handle, Serving};
 pub use order::{Done, Order, OrderError, Redriven, Selection};
-pub use settled::{How, Settled};
 pub use stats::Stats;
 pub use wanted::{Wanted, WantedError, wanted};
 

@@ -43,7 +43,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut signals = Signals::install()?;
     let serving = http::Serving::default();
     let http = Http::start(&settings, &serving).await?;
-    let told = settings.clone();
+    let listen = settings.listen.clone();
     let opening = spawn_blocking(move || Broker::open(settings));
     let broker = tokio::select! {
         broker = opening => broker??,
@@ -53,7 +53,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         let broker = Arc::clone(&broker);
         move || broker.close()
     };
-    let listener = match bind(&told, "listen", &told.listen).await {
+    let listener = match bind(&listen).await {
         Ok(listener) => listener,
         Err(error) => {
             // Else the next start would take this for a crash and check the logs.
@@ -82,11 +82,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Listens on the `address` that is the value of the setting `key`.
-async fn bind(settings: &Settings, key: &str, address: &str) -> anyhow::Result<TcpListener> {
+async fn bind(address: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| settings.refuse(key, "cannot listen on that").to_string())
+        .with_context(|| format!("cannot listen on {address}"))
 }
 
 /// The HTTP listener while it runs.
@@ -100,7 +99,7 @@ impl Http {
         let Some(address) = settings.http.as_deref() else {
             return Ok(None);
         };
-        let listener = bind(settings, "http", address).await?;
+        let listener = bind(address).await?;
         tracing::info!(address = %listener.local_addr()?, "answering HTTP");
         let stop = watch::Sender::new(false);
         let patience = Duration::from_millis(settings.http_write_timeout_ms.unsigned_abs());

@@ -1,6 +1,6 @@
 //! Why a request failed.
 use protocol::StrBytes;
-use protocol::error::{self, ErrorCode};
+use protocol::error::ErrorCode;
 use protocol::frame::FrameError;
 use protocol::messages::ApiKey;
 use protocol::record::RecordError;
@@ -49,7 +49,7 @@ pub enum ClientError {
     #[error("the answer to {0:?} lacks what was asked for")]
     Incomplete(ApiKey),
     /// The broker said no.
-    #[error("{what}: {}{}", error::name(code.code()), message.as_ref().map(|m| format!(" ({m})")).unwrap_or_default())]
+    #[error("{what}: {code:?}{}", message.as_ref().map(|m| format!(" ({m})")).unwrap_or_default())]
     Refused {
         /// What was asked for.
         what: String,

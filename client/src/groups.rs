@@ -118,7 +118,7 @@ impl Connection {
         Ok(groups)
     }
 
-    /// One group and its members; a group that is not there has none and is `Dead`.
+    /// One group and its members.
     pub async fn describe_group(&mut self, group: &str) -> Result<GroupDescription, ClientError> {
         self.await_coordinator(group).await?;
         let request = DescribeGroupsRequest::default().with_groups(vec![group_id(group)]);
@@ -127,21 +127,9 @@ impl Connection {
             .groups
             .first()
             .ok_or(ClientError::Incomplete(ApiKey::DescribeGroups))?;
-        let checked = check(found.error_code, found.error_message.as_ref(), || {
+        check(found.error_code, found.error_message.as_ref(), || {
             format!("group {group}")
-        });
-        match checked {
-            // Before version 6 that was no error (KIP-1043).
-            Err(error) if error.code() == Some(ErrorCode::GroupIdNotFound) => {
-                return Ok(GroupDescription {
-                    group: group.to_owned(),
-                    state: "Dead".to_owned(),
-                    protocol: String::new(),
-                    members: Vec::new(),
-                });
-            }
-            checked => checked?,
-        }
+        })?;
         let members = found
             .members
             .iter()
@@ -267,6 +255,10 @@ impl Connection {
 
     /// Whether the broker knows the group.
     pub async fn has_group(&mut self, group: &str) -> Result<bool, ClientError> {
-        Ok(self.describe_group(group).await?.state != "Dead")
+        match self.describe_group(group).await {
+            Ok(found) => Ok(found.state != "Dead"),
+            Err(error) if error.code() == Some(ErrorCode::GroupIdNotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -58,8 +58,7 @@ impl Connection {
         let timestamp = match at {
             At::Earliest => -2,
             At::Latest => -1,
-            // Negative ones are places, not times.
-            At::Time(epoch_ms) => epoch_ms.max(0),
+            At::Time(epoch_ms) => epoch_ms,
         };
         let wanted = partitions
             .iter()

@@ -20,8 +20,6 @@ pub struct TransactionFilter {
     pub producer_ids: Vec<i64>,
     /// With a transaction that began longer ago than this; `None` for any.
     pub longer_than_ms: Option<i64>,
-    /// Which this regular expression matches as a whole; `None` for any.
-    pub pattern: Option<String>,
 }
 
 /// A transactional id in a listing.
@@ -83,8 +81,7 @@ impl Connection {
                     .map(ProducerId)
                     .collect(),
             )
-            .with_duration_filter(filter.longer_than_ms.unwrap_or(-1))
-            .with_transactional_id_pattern(filter.pattern.as_deref().map(text));
+            .with_duration_filter(filter.longer_than_ms.unwrap_or(-1));
         let answer = self.send(&request).await?;
         check(answer.error_code, None, || "list transactions".to_owned())?;
         let listed = answer.transaction_states.iter();

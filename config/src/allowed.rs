@@ -24,10 +24,6 @@ pub enum Allowed {
     Address,
     /// `HOST:PORT` or nothing.
     OptionalAddress,
-    /// `HOST:PORT` that others can connect to, or nothing.
-    Dialable,
-    /// A level of the process's own log, or `TARGET=LEVEL`, with commas between.
-    LogLevels,
     /// Only this one value; the second text says why.
     Only(&'static str, &'static str),
 }
@@ -66,23 +62,12 @@ impl Allowed {
             Allowed::NonEmpty => require(!text.is_empty(), "String must be non-empty"),
             Allowed::Address => require(is_address(text), NO_ADDRESS),
             Allowed::OptionalAddress => require(text.is_empty() || is_address(text), NO_ADDRESS),
-            Allowed::Dialable if text.is_empty() => Ok(()),
-            Allowed::Dialable => {
-                require(is_address(text), NO_ADDRESS)?;
-                require(is_dialable(text), NOT_DIALABLE)
-            }
-            Allowed::LogLevels => require(text.split(',').all(is_log_level), NO_LOG_LEVEL),
             Allowed::Only(value, why) => require(text.eq_ignore_ascii_case(value), why),
         }
     }
 }
 
 const NO_ADDRESS: &str = "Expected HOST:PORT, such as 0.0.0.0:9092 or [::1]:9092";
-
-const NOT_DIALABLE: &str = "No client can connect to 0.0.0.0, [::] or port 0; without this \
-                            setting each client is told the address that it dialled";
-const NO_LOG_LEVEL: &str = "Expected a level, such as info, or TARGET=LEVEL, with commas between";
-const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace", "off"];
 
 fn require(holds: bool, reason: &str) -> Result<(), String> {
     if holds {
@@ -110,22 +95,6 @@ fn is_address(text: &str) -> bool {
     (bracketed || plain) && port.parse::<u16>().is_ok()
 }
 
-fn is_dialable(address: &str) -> bool {
-    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-    !matches!(host, "0.0.0.0" | "[::]") && port.parse() != Ok(0u16)
-}
-
-/// A word that is no level would be taken for a target, and nothing else be logged.
-fn is_log_level(directive: &str) -> bool {
-    let (target, level) = directive.rsplit_once('=').unwrap_or(("broker", directive));
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_' | b'-');
-    !target.is_empty()
-        && target.bytes().all(is_name)
-        && LOG_LEVELS
-            .iter()
-            .any(|known| level.eq_ignore_ascii_case(known))
-}
-
 impl fmt::Display for Allowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -138,8 +107,7 @@ impl fmt::Display for Allowed {
             Allowed::ListOf(words) => write!(f, "any of {}", words.join(", ")),
             Allowed::NonEmpty => f.write_str("not empty"),
             Allowed::Address => f.write_str("HOST:PORT"),
-            Allowed::OptionalAddress | Allowed::Dialable => f.write_str("HOST:PORT or nothing"),
-            Allowed::LogLevels => f.write_str(&LOG_LEVELS.join(", ")),
+            Allowed::OptionalAddress => f.write_str("HOST:PORT or nothing"),
             Allowed::Only(value, _) => write!(f, "only {value:?}"),
         }
     }
@@ -163,40 +131,6 @@ mod tests {
         assert!(Allowed::BetweenOr(1, 9, -1).check("0").is_err());
         assert!(Allowed::Ratio.check("1.5").is_err());
         assert!(Allowed::Ratio.check("NaN").is_err());
-    }
-
-    #[test]
-    fn an_advertised_address_can_be_dialled() {
-        for good in ["", "kafka.example.org:9092", "[::1]:9092"] {
-            assert_eq!(Allowed::Dialable.check(good), Ok(()), "{good}");
-        }
-        for bad in ["0.0.0.0:9092", "[::]:9092", "host:0", "host"] {
-            assert!(Allowed::Dialable.check(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_mistyped_level_is_no_target() {
-        for good in [
-            "info",
-            "WARN",
-            "off",
-            "warn,broker::net=debug",
-            "klamm-x=trace",
-        ] {
-            assert_eq!(Allowed::LogLevels.check(good), Ok(()), "{good}");
-        }
-        for bad in [
-            "loud",
-            "inf",
-            "info, storage=debug",
-            "=info",
-            "broker",
-            "a=b=info",
-            ",",
-        ] {
-            assert!(Allowed::LogLevels.check(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

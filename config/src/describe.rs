@@ -47,11 +47,8 @@ impl Settings {
         let mut chain: Vec<Synonym> = self
             .assigned
             .iter()
-            .filter(|assigned| assigned.row == row)
-            .map(|assigned| {
-                let value = Some(assigned.value.clone());
-                synonym(assigned.source, form(setting, value))
-            })
+            .filter(|(other, ..)| *other == row)
+            .map(|(_, source, value)| synonym(*source, form(setting, Some(value.clone()))))
             .collect();
         chain.sort_by_key(|synonym| synonym.source.code());
         if let Some(default) = shown_default(setting) {

@@ -61,7 +61,7 @@ pub enum ConfigError {
         /// The reason.
         reason: String,
     },
-    /// Settings that exclude each other, or that cannot be used as things are.
+    /// Settings that exclude each other.
     #[error("{0}")]
     Conflict(String),
     /// A setting that only a restart can change.

@@ -1,12 +1,11 @@
 //! Settings from a file, the environment and flags; the later wins.
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::path::Path;
 
 use crate::entry::Source;
 use crate::error::{ConfigError, Origin};
 use crate::setting::Setting;
-use crate::settings::{Assigned, Settings, TABLE};
+use crate::settings::{Settings, TABLE};
 use crate::suggest::nearest;
 
 /// What the environment variables of the settings start with.
@@ -62,10 +61,9 @@ impl Settings {
         per_broker: &BTreeMap<String, String>,
     ) -> Result<Settings, ConfigError> {
         let mut settings = Settings::default();
-        for assigned in &self.assigned {
-            if assigned.source == Source::StaticBroker {
-                let value = assigned.value.clone();
-                settings.put(assigned.row, assigned.source, value, &assigned.origin)?;
+        for (row, source, value) in &self.assigned {
+            if *source == Source::StaticBroker {
+                settings.put(*row, *source, value.clone(), &Origin::Request)?;
             }
         }
         let levels = [
@@ -117,13 +115,8 @@ impl Settings {
                 allowed: setting.expected(),
             })?;
         self.assigned
-            .retain(|other| other.row != row || other.source != source);
-        self.assigned.push(Assigned {
-            row,
-            source,
-            value,
-            origin: origin.clone(),
-        });
+            .retain(|(other, level, _)| *other != row || *level != source);
+        self.assigned.push((row, source, value));
         Ok(())
     }
 
@@ -152,29 +145,23 @@ impl Settings {
         ];
         for ((low_key, low), (high_key, high)) in ordered {
             if low > high {
-                let (low_from, high_from) = (self.origin_of(low_key), self.origin_of(high_key));
                 return Err(ConfigError::Conflict(format!(
-                    "{low_key} ({low}{low_from}) must not be above {high_key} ({high}{high_from})"
+                    "{low_key} ({low}) must not be above {high_key} ({high})"
                 )));
             }
         }
+        let host = self
+            .advertise
+            .as_deref()
+            .and_then(|address| address.rsplit_once(':'));
+        if let Some(("0.0.0.0" | "[::]", _)) = host {
+            return Err(ConfigError::Conflict(
+                "advertise must be an address that clients can dial: no client can dial 0.0.0.0 \
+                 or [::]; leave it out to advertise the address that each client dialled"
+                    .to_owned(),
+            ));
+        }
         Ok(())
-    }
-
-    /// Says that the value of `key` will not do, for a reason that only its user can know.
-    pub fn refuse(&self, key: &str, reason: impl Display) -> ConfigError {
-        let setting = TABLE.iter().find(|setting| setting.key == key);
-        let value = setting.and_then(|setting| self.shown(setting));
-        let value = value.unwrap_or_default();
-        let origin = self.origin_of(key);
-        ConfigError::Conflict(format!("{key} = {value:?}{origin}: {reason}"))
-    }
-
-    /// ` from …`, or nothing for a default.
-    fn origin_of(&self, key: &str) -> String {
-        let of_key = |assigned: &&Assigned| TABLE[assigned.row].key == key;
-        let strongest = self.assigned.iter().rfind(of_key);
-        strongest.map_or_else(String::new, |assigned| format!(" from {}", assigned.origin))
     }
 }
 

@@ -7,27 +7,16 @@
 use std::path::PathBuf;
 
 use crate::allowed::Allowed::{
-    self, Address, Any, AtLeast, Between, BetweenOr, Dialable, ListOf, LogLevels, NonEmpty, OneOf,
-    OptionalAddress, Ratio,
+    self, Address, Any, AtLeast, Between, BetweenOr, ListOf, NonEmpty, OneOf, OptionalAddress,
+    Ratio,
 };
 use crate::entry::Source;
-use crate::error::Origin;
 use crate::field::Field;
 use crate::setting::Setting;
 use crate::words::{Cleanup, CompressionType, FlushPolicy, TimestampType};
 
-/// A value that somebody set.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Assigned {
-    /// Row of the table.
-    pub(crate) row: usize,
-    /// Its level.
-    pub(crate) source: Source,
-    /// As given.
-    pub(crate) value: String,
-    /// Who gave it.
-    pub(crate) origin: Origin,
-}
+/// Values that somebody set: table row, level, and text; the weakest level first.
+pub(crate) type Assigned = Vec<(usize, Source, String)>;
 
 macro_rules! settings {
     (@dynamic dynamic) => { true };
@@ -40,8 +29,8 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq)]
         pub struct Settings {
             $($(#[doc = $doc])+ pub $key: $type,)+
-            /// What was set, and where; the weakest level first.
-            pub(crate) assigned: Vec<Assigned>,
+            /// What was set, and where: for `DescribeConfigs`.
+            pub(crate) assigned: Assigned,
         }
 
         pub(crate) const TABLE: &[Setting] = &[$(Setting {
@@ -58,7 +47,7 @@ macro_rules! settings {
             fn default() -> Self {
                 Settings {
                     $($key: Field::parse($default).expect("a test reads every default"),)+
-                    assigned: Vec::new(),
+                    assigned: Assigned::new(),
                 }
             }
         }
@@ -96,7 +85,7 @@ settings! {
     /// Address that clients are told to connect to. Without it each client is told the address
     /// that it dialled, which is right unless a container, a proxy or address translation stands
     /// between.
-    advertise: Option<String> = "advertised.listeners", "", Dialable, fixed;
+    advertise: Option<String> = "advertised.listeners", "", OptionalAddress, fixed;
     /// Address for health checks, metrics and views over HTTP; off without one. Anybody who reaches
     /// it may read views and order rebuilds: keep it on a loopback address.
     http: Option<String> = "http", "", OptionalAddress, fixed;
@@ -108,7 +97,7 @@ settings! {
     /// Rack that the node says it stands in.
     rack: Option<String> = "broker.rack", "", Any, fixed;
     /// What the log on standard error tells: a level, or `target=level` with commas between.
-    log_level: String = "log.level", "info", LogLevels, fixed;
+    log_level: String = "log.level", "info", NonEmpty, fixed;
     /// When a produce with acks=all is answered: `commit` after the disk has the bytes (survives
     /// the loss of power), `os` when the operating system has them (survives a crash).
     flush: FlushPolicy = "flush", "commit", OneOf(FlushPolicy::WORDS), fixed;
@@ -167,12 +156,10 @@ settings! {
     /// Memory that all groups may take, their members and offsets included; when it is used up, what
     /// would need more is refused with COORDINATOR_NOT_AVAILABLE.
     groups_memory_max_bytes: i64 = "groups.memory.max.bytes", "268435456", AtLeast(65536), fixed;
-    /// How often a member of a group of the consumer protocol (KIP-848) reports. Without effect:
-    /// that protocol is not there yet.
+    /// How often a member of a group of the consumer protocol (KIP-848) reports.
     group_consumer_heartbeat_interval_ms: i32 =
         "group.consumer.heartbeat.interval.ms", "5000", AtLeast(1), fixed;
-    /// How long a member of a group of the consumer protocol (KIP-848) may be silent. Without effect:
-    /// that protocol is not there yet.
+    /// How long a member of a group of the consumer protocol (KIP-848) may be silent.
     group_consumer_session_timeout_ms: i32 =
         "group.consumer.session.timeout.ms", "45000", AtLeast(1), fixed;
     /// Bytes of metadata that an offset commit may carry.
@@ -256,8 +243,7 @@ settings! {
     log_segment_bytes: i32 = "log.segment.bytes", "1073741824", AtLeast(14), dynamic;
     /// Time after which a segment is closed; a topic's `segment.ms`.
     log_roll_ms: i64 = "log.roll.ms", "604800000", AtLeast(1), dynamic;
-    /// Random time taken off `log_roll_ms`; a topic's `segment.jitter.ms`. Taken and without effect:
-    /// it keeps many brokers from closing their segments together.
+    /// Random time taken off `log_roll_ms`; a topic's `segment.jitter.ms`.
     log_roll_jitter_ms: i64 = "log.roll.jitter.ms", "0", AtLeast(0), dynamic;
     /// Largest size of an index file; a topic's `segment.index.bytes`.
     log_index_size_max_bytes: i32 = "log.index.size.max.bytes", "10485760", AtLeast(4), dynamic;

@@ -11,22 +11,6 @@ pub const NONE: i16 = 0;
 /// longer than a string of a response can be.
 const MESSAGE_BYTES: usize = 1000;
 
-/// Kafka's own spelling of a code, e.g. `NOT_COORDINATOR`; the number if it has no name.
-pub fn name(code: i16) -> String {
-    let camel = match ErrorCode::try_from_code(code) {
-        None | Some(ErrorCode::Unknown(_)) => return code.to_string(),
-        Some(error) => error.to_string(),
-    };
-    let mut name = String::with_capacity(camel.len() + 4);
-    for letter in camel.chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
-}
-
 /// The text of an error for a response, cut to a sensible length.
 pub fn message(error: &(impl Display + ?Sized)) -> StrBytes {
     let mut text = error.to_string();
@@ -42,14 +26,6 @@ pub fn message(error: &(impl Display + ?Sized)) -> StrBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn errors_have_kafkas_names() {
-        assert_eq!(name(-1), "UNKNOWN_SERVER_ERROR");
-        assert_eq!(name(3), "UNKNOWN_TOPIC_OR_PARTITION");
-        assert_eq!(name(16), "NOT_COORDINATOR");
-        assert_eq!(name(255), "255");
-    }
 
     #[test]
     fn long_messages_are_cut_between_characters() {

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::disk::Access;
+use crate::error::failed;
 use crate::files::Files;
 
 /// Enough for the checkpoint files of thousands of partitions.
 const BYTES: u64 = 1024 * 1024;
-/// How much of that is asked for, one after the other, where there is not all of it.
-const PARTS: [u64; 3] = [BYTES, BYTES / 4, BYTES / 16];
 const FILE: &str = ".ballast";
 
 /// The file that holds the space.
@@ -29,20 +28,21 @@ impl Ballast {
         ballast
     }
 
-    /// Takes the space again after it was let go, or what there is of it. A disk that is full still
-    /// is a reason to wait.
+    /// Takes the space again after it was let go. A disk that is full still is a reason to wait.
     pub(crate) fn take(&self) {
-        let taken = self.files.info(&self.path).map_or(0, |file| file.length);
-        if taken >= BYTES {
+        if (self.files.info(&self.path)).is_ok_and(|file| file.length == BYTES) {
             return;
         }
-        let Ok(file) = self.files.open_for(&self.path, Access::WriteOrCreate) else {
-            return;
-        };
-        let more = PARTS.into_iter().filter(|bytes| *bytes > taken);
-        let _ = more
-            .map(|bytes| file.allocate(0, bytes))
-            .find(Result::is_ok);
+        let taken = self
+            .files
+            .open_for(&self.path, Access::Create)
+            .and_then(|file| {
+                let taken = file.allocate(0, BYTES);
+                taken.map_err(failed("reserve space in", &self.path))
+            });
+        if taken.is_err() {
+            self.let_go();
+        }
     }
 
     /// Gives the space to what has to be written now.

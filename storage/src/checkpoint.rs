@@ -6,12 +6,8 @@
 //! events 0 17    OffsetCheckpointFile: topic, partition, offset
 //! events 1 4     (leader-epoch-checkpoint: leader epoch, start offset)
 //! ```
-//!
-//! What one wrong digit in an offset checkpoint says would be done: segments deleted. So the last line
-//! of one ends with a checksum, where Apache Kafka sees nothing but white space: the bits of the CRC-32C
-//! of all before it, the highest first, a tab for each that is set and a space for each other one.
-//! Files without it, as Kafka writes them, are believed.
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::path::Path;
 
 use crate::StorageError;
@@ -31,16 +27,6 @@ pub(crate) enum Checkpoint<T> {
     Entries(T),
 }
 
-impl<T: Default> Checkpoint<T> {
-    /// Its entries, none if there are none to be read.
-    pub(crate) fn entries(self) -> T {
-        match self {
-            Self::Entries(entries) => entries,
-            Self::Absent | Self::Damaged => T::default(),
-        }
-    }
-}
-
 /// Reads the lines after the two of the head.
 pub(crate) fn read_lines(
     files: &Files,
@@ -49,20 +35,14 @@ pub(crate) fn read_lines(
     let Some(bytes) = files.read(path)? else {
         return Ok(Checkpoint::Absent);
     };
-    let text = std::str::from_utf8(&bytes).ok();
-    let lines = text.and_then(|text| {
-        let lines = lines_of(text)?;
-        Some(lines.map(str::to_owned).collect())
+    let lines = String::from_utf8(bytes).ok().and_then(|text| {
+        let mut lines = text.lines();
+        let version = lines.next()?;
+        let count: usize = lines.next()?.parse().ok()?;
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        (version == "0" && lines.len() == count).then_some(lines)
     });
     Ok(lines.map_or(Checkpoint::Damaged, Checkpoint::Entries))
-}
-
-/// The lines after the two of the head; `None` if there are not as many as that tells.
-fn lines_of(text: &str) -> Option<std::str::Lines<'_>> {
-    let mut lines = text.lines();
-    let version = lines.next()?;
-    let count: usize = lines.next()?.parse().ok()?;
-    (version == "0" && lines.clone().count() == count).then_some(lines)
 }
 
 /// Replaces a checkpoint file, durably.
@@ -71,19 +51,13 @@ pub(crate) fn write_lines(
     path: &Path,
     lines: impl ExactSizeIterator<Item = String>,
 ) -> Result<(), StorageError> {
-    let mut text = text_of(lines);
-    text.push('\n');
-    files.replace(path, text.as_bytes())
-}
-
-/// The content of a file, but for the end of the last line.
-fn text_of(lines: impl ExactSizeIterator<Item = String>) -> String {
-    let mut text = format!("0\n{}", lines.len());
+    let mut text = String::from("0\n");
+    writeln!(text, "{}", lines.len()).expect("a String takes everything");
     for line in lines {
-        text.push('\n');
         text.push_str(&line);
+        text.push('\n');
     }
-    text
+    files.replace(path, text.as_bytes())
 }
 
 /// Reads an offset per partition.
@@ -91,29 +65,15 @@ pub(crate) fn read_offsets(
     files: &Files,
     path: &Path,
 ) -> Result<Checkpoint<HashMap<PartitionKey, i64>>, StorageError> {
-    let Some(bytes) = files.read(path)? else {
-        return Ok(Checkpoint::Absent);
-    };
-    let offsets = unsealed(&bytes).and_then(|text| lines_of(text)?.map(parse_offset).collect());
-    Ok(offsets.map_or(Checkpoint::Damaged, Checkpoint::Entries))
-}
-
-/// The text of an offset checkpoint without its checksum; `None` if that does not hold.
-fn unsealed(content: &[u8]) -> Option<&str> {
-    let sealed = std::str::from_utf8(content).ok()?.strip_suffix('\n')?;
-    let text = sealed.trim_end_matches([' ', '\t']);
-    let found = &sealed[text.len()..];
-    let is_kafkas = found.is_empty() && !text.ends_with(char::is_whitespace);
-    (is_kafkas || found == seal(text)).then_some(text)
-}
-
-fn seal(text: &str) -> String {
-    let crc = crc32c::crc32c(text.as_bytes());
-    let is_set = |bit: u32| crc >> bit & 1 == 1;
-    (0..u32::BITS)
-        .rev()
-        .map(|bit| if is_set(bit) { '\t' } else { ' ' })
-        .collect()
+    Ok(match read_lines(files, path)? {
+        Checkpoint::Absent => Checkpoint::Absent,
+        Checkpoint::Damaged => Checkpoint::Damaged,
+        Checkpoint::Entries(lines) => lines
+            .iter()
+            .map(|line| parse_offset(line))
+            .collect::<Option<HashMap<_, _>>>()
+            .map_or(Checkpoint::Damaged, Checkpoint::Entries),
+    })
 }
 
 fn parse_offset(line: &str) -> Option<(PartitionKey, i64)> {
@@ -133,15 +93,13 @@ pub(crate) fn write_offsets(
     path: &Path,
     offsets: &[(PartitionKey, i64)],
 ) -> Result<(), StorageError> {
-    let line = |((topic, partition), offset): &(PartitionKey, i64)| {
-        format!("{topic} {partition} {offset}")
-    };
-    let mut text = text_of(offsets.iter().map(line));
-    if !offsets.is_empty() {
-        text.push_str(&seal(&text));
-    }
-    text.push('\n');
-    files.replace(path, text.as_bytes())
+    write_lines(
+        files,
+        path,
+        offsets
+            .iter()
+            .map(|((topic, partition), offset)| format!("{topic} {partition} {offset}")),
+    )
 }
 
 #[cfg(test)]
@@ -159,10 +117,7 @@ mod tests {
         let offsets = [(("a.b".to_owned(), 0), 17), (("c".to_owned(), 3), 1 << 40)];
         write_offsets(&Files::real(), &path, &offsets).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        let expected = "0\n2\na.b 0 17\nc 3 1099511627776";
-        assert_eq!(text.trim_end(), expected);
-        let words = text.split_whitespace();
-        assert!(words.eq(expected.split_whitespace()), "as Kafka reads it");
+        assert_eq!(text, "0\n2\na.b 0 17\nc 3 1099511627776\n");
         let expected = Checkpoint::Entries(offsets.into_iter().collect());
         assert_eq!(read_offsets(&Files::real(), &path).unwrap(), expected);
         for bad in [
@@ -179,24 +134,5 @@ mod tests {
                 "{bad:?}"
             );
         }
-    }
-
-    #[test]
-    fn every_flipped_bit_is_noticed_and_kafkas_files_are_believed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log-start-offset-checkpoint");
-        let read = || read_offsets(&Files::real(), &path).unwrap();
-        let offsets = [(("a".to_owned(), 0), 16), (("b".to_owned(), 3), 11)];
-        write_offsets(&Files::real(), &path, &offsets).unwrap();
-        let expected = Checkpoint::Entries(offsets.into_iter().collect());
-        let whole = std::fs::read(&path).unwrap();
-        for bit in 0..whole.len() * 8 {
-            let mut bad = whole.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            std::fs::write(&path, bad).unwrap();
-            assert_eq!(read(), Checkpoint::Damaged, "bit {bit}");
-        }
-        std::fs::write(&path, "0\n2\na 0 16\nb 3 11\n").unwrap();
-        assert_eq!(read(), expected);
     }
 }

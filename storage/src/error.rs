@@ -33,15 +33,6 @@ impl StorageError {
         let code = self.source.raw_os_error();
         matches!(code, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
     }
-
-    /// Whether the disk has no space left for it, or the quota.
-    pub(crate) fn is_full(&self) -> bool {
-        let kind = self.source.kind();
-        matches!(
-            kind,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
-    }
 }
 
 /// Says what was done to which path, for `map_err`.
@@ -100,17 +91,6 @@ pub enum AppendError {
         producer_id: i64,
         /// The sequence that would have been right.
         expected: i32,
-        /// The sequence that came.
-        got: i32,
-    },
-    /// A transaction begins with a sequence that was that of an ended one: UNKNOWN_PRODUCER_ID.
-    /// librdkafka, when it aborts, gives the sequences of batches that were not answered to other
-    /// records. Apache Kafka takes such a batch for the one before it if they are of the same size,
-    /// and what is committed then lacks it. This error makes librdkafka abort and take a new epoch.
-    #[error("producer {producer_id} sent sequence {got} again, that of an ended transaction")]
-    SequenceOfEnded {
-        /// The producer.
-        producer_id: i64,
         /// The sequence that came.
         got: i32,
     },

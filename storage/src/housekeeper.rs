@@ -145,12 +145,14 @@ fn request_due_flushes(services: &Services, now_ms: i64) {
 }
 
 fn write_checkpoints(services: &Services) {
+    let mut moved = false;
     for log in services.all_logs() {
-        told("checkpoint", log.checkpoint());
+        moved |= told("checkpoint", log.checkpoint()).unwrap_or(false);
     }
     services.ballast.take();
-    // Nothing is written if nothing moved since the last time that went well.
-    told("checkpoint", services.checkpoint_recovery_points());
+    if moved {
+        told("checkpoint", services.checkpoint_recovery_points());
+    }
 }
 
 fn apply_retention(services: &Services, now_ms: i64, cautious: bool) {
@@ -161,8 +163,8 @@ fn apply_retention(services: &Services, now_ms: i64, cautious: bool) {
     }
 }
 
-fn told(what: &'static str, result: Result<(), StorageError>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, what, "housekeeping failed, tried again later");
-    }
+fn told<T>(what: &'static str, result: Result<T, StorageError>) -> Option<T> {
+    result
+        .inspect_err(|error| tracing::warn!(%error, what, "housekeeping failed, tried again later"))
+        .ok()
 }

@@ -110,7 +110,9 @@ impl Logs {
             threads: Mutex::default(),
         };
         let recovery = opening::open_all(&services, default_config, clean)?;
-        services.checkpoint_opened()?;
+        services.checkpoint_recovery_points()?;
+        services.checkpoint_starts()?;
+        services.checkpoint_cleaned()?;
         Ok((logs, recovery))
     }
 
@@ -221,12 +223,6 @@ impl Logs {
         deleted
     }
 
-    /// On a full disk: gives the space that is kept back to what is written next, which must make
-    /// room. It is taken again when there is some.
-    pub fn release_reserve(&self) {
-        self.services.ballast.let_go();
-    }
-
     /// Bytes that the data directory's file system has in all, and free for us.
     pub fn disk_space(&self) -> Result<(u64, u64), StorageError> {
         let path = &self.services.options.data_dir;
@@ -293,13 +289,10 @@ impl Logs {
         self.services.checkpoint_recovery_points()?;
         self.services.checkpoint_starts()?;
         self.services.logs.exclusive().clear();
-        if let Some(error) = failure.hold().take() {
-            return Err(error);
+        match failure.hold().take() {
+            Some(error) => Err(error),
+            None => data_dir.put_clean_marker(&self.services.files),
         }
-        data_dir.put_clean_marker(&self.services.files)?;
-        // For the next start, before others take the space.
-        self.services.ballast.take();
-        Ok(())
     }
 
     fn stop_threads(&self) {

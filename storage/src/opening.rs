@@ -13,7 +13,8 @@ use crate::{Log, LogConfig, PartitionDir, Recovery, StorageError, partition_meta
 
 /// Offsets per partition as the checkpoint files tell them.
 struct Checkpoints {
-    recovery_points: Checkpoint<HashMap<PartitionKey, i64>>,
+    /// `None`: the file is damaged.
+    recovery_points: Option<HashMap<PartitionKey, i64>>,
     starts: HashMap<PartitionKey, i64>,
     cleaned: HashMap<PartitionKey, i64>,
 }
@@ -24,10 +25,6 @@ pub(crate) fn open_all(
     default_config: &LogConfig,
     clean: bool,
 ) -> Result<Recovery, StorageError> {
-    if !clean {
-        // A checkpoint that is there may not be durable, and what it says is done: files go.
-        services.files.sync_dir(&services.options.data_dir)?;
-    }
     let checkpoints = read_checkpoints(services)?;
     let folders = list_partitions(services)?;
     let recovery = Mutex::new(Recovery {
@@ -74,16 +71,10 @@ pub(crate) fn open_all(
 
 impl Checkpoints {
     fn of(&self, key: &PartitionKey, clean: bool, config: &LogConfig) -> Known {
-        let points = &self.recovery_points;
+        let points = self.recovery_points.as_ref();
         Known {
             clean,
-            recovery_point: match points {
-                Checkpoint::Entries(points) => Some(points.get(key).copied().unwrap_or_default()),
-                Checkpoint::Absent => Some(0),
-                Checkpoint::Damaged => None,
-            },
-            // The first start makes the file, before anything can be appended.
-            is_foreign: matches!(points, Checkpoint::Absent),
+            recovery_point: points.map(|points| points.get(key).copied().unwrap_or_default()),
             start: self.starts.get(key).copied().unwrap_or_default(),
             cleaned: self.cleaned.get(key).copied().unwrap_or_default(),
             index_interval_bytes: config.index_interval_bytes,
@@ -94,36 +85,39 @@ impl Checkpoints {
 fn read_checkpoints(services: &Services) -> Result<Checkpoints, StorageError> {
     Ok(Checkpoints {
         recovery_points: read_checkpoint(services, RECOVERY_POINTS)?,
-        starts: read_checkpoint(services, LOG_STARTS)?.entries(),
-        cleaned: read_checkpoint(services, CLEANED)?.entries(),
+        starts: read_checkpoint(services, LOG_STARTS)?.unwrap_or_default(),
+        cleaned: read_checkpoint(services, CLEANED)?.unwrap_or_default(),
     })
 }
 
+/// `None` if the file is damaged.
 fn read_checkpoint(
     services: &Services,
     file: &'static str,
-) -> Result<Checkpoint<HashMap<PartitionKey, i64>>, StorageError> {
+) -> Result<Option<HashMap<PartitionKey, i64>>, StorageError> {
     let path = services.options.data_dir.join(file);
-    let found = checkpoint::read_offsets(&services.files, &path)?;
-    match &found {
-        Checkpoint::Entries(offsets) => {
-            let list = offsets.iter().map(|(key, offset)| (key.clone(), *offset));
-            services.note_on_disk(file, list.collect());
+    let offsets = match checkpoint::read_offsets(&services.files, &path)? {
+        Checkpoint::Entries(offsets) => offsets,
+        Checkpoint::Absent => HashMap::new(),
+        Checkpoint::Damaged => {
+            if file == CLEANED {
+                tracing::warn!(
+                    file,
+                    "a checkpoint is damaged: logs are compacted from their start"
+                );
+            } else {
+                tracing::error!(
+                    file,
+                    "a checkpoint is damaged: the last segment of each log is checked, and deleted \
+                     records may be seen again"
+                );
+            }
+            return Ok(None);
         }
-        // That of the recovery points is made in any case: it tells that this start was here.
-        Checkpoint::Absent if file == RECOVERY_POINTS => {}
-        Checkpoint::Absent => services.note_on_disk(file, Vec::new()),
-        Checkpoint::Damaged if file == CLEANED => tracing::warn!(
-            file,
-            "a checkpoint is damaged: logs are compacted from their start"
-        ),
-        Checkpoint::Damaged => tracing::error!(
-            file,
-            "a checkpoint is damaged: the last segment of each log is checked, and deleted records \
-             may be seen again"
-        ),
-    }
-    Ok(found)
+    };
+    let list = offsets.iter().map(|(key, offset)| (key.clone(), *offset));
+    services.note_on_disk(file, list.collect());
+    Ok(Some(offsets))
 }
 
 /// The partition folders; those of deleted partitions go.

@@ -41,10 +41,6 @@ impl ProducedBatch {
         self.last_offset - i64::from(self.offset_delta)
     }
 
-    fn has_sequence(&self, sequence: i32) -> bool {
-        (self.last_sequence.wrapping_sub(sequence) & i32::MAX) <= self.offset_delta
-    }
-
     fn is(&self, header: &BatchHeader) -> bool {
         self.last_sequence == header.last_sequence()
             && self.offset_delta == header.last_offset_delta
@@ -107,26 +103,6 @@ impl Producer {
         }
     }
 
-    /// The remembered batch that a client sends again. In a transaction only those of the open one
-    /// count, see [`AppendError::SequenceOfEnded`].
-    fn sent_before(&self, header: &BatchHeader) -> Option<&ProducedBatch> {
-        let since = match self.transaction_start {
-            _ if !header.attributes.is_transactional() => 0,
-            Some(first_offset) => first_offset,
-            None => return None,
-        };
-        let mut batches = self.batches.iter();
-        batches.find(|batch| batch.is(header) && batch.base_offset() >= since)
-    }
-
-    /// Whether a batch begins a transaction with a sequence that an ended one has had.
-    fn is_of_ended(&self, header: &BatchHeader) -> bool {
-        let mut batches = self.batches.iter();
-        header.attributes.is_transactional()
-            && self.transaction_start.is_none()
-            && batches.any(|batch| batch.has_sequence(header.base_sequence))
-    }
-
     fn remember(&mut self, batch: ProducedBatch) {
         if self.batches.len() == REMEMBERED {
             self.batches.remove(0);
@@ -173,7 +149,7 @@ impl Producers {
         let expected = if header.producer_epoch > producer.epoch {
             0
         } else {
-            if let Some(batch) = producer.sent_before(header) {
+            if let Some(batch) = producer.batches.iter().find(|batch| batch.is(header)) {
                 return Ok(Sequence::Duplicate(*batch));
             }
             match producer.last_batch() {
@@ -182,12 +158,6 @@ impl Producers {
                 None => 0,
             }
         };
-        if header.base_sequence != expected && producer.is_of_ended(header) {
-            return Err(AppendError::SequenceOfEnded {
-                producer_id,
-                got: header.base_sequence,
-            });
-        }
         if header.base_sequence != expected {
             return Err(AppendError::OutOfOrderSequence {
                 producer_id,
@@ -460,38 +430,6 @@ mod tests {
             }
         }
         assert_eq!(expected(producers.check(&header(0, 0, 1, 0))), 6);
-    }
-
-    #[test]
-    fn a_batch_of_an_ended_transaction_is_no_duplicate() {
-        let transactional = |sequence, at| {
-            let batch = BatchBuilder::new().producer(7, 0, sequence).transactional();
-            let mut batch = batch.base_offset(at);
-            batch.push(0, None, None);
-            BatchHeader::parse(&batch.build()).unwrap()
-        };
-        let mut producers = Producers::default();
-        producers.apply(&transactional(0, 100), None, None);
-        let again = producers.check(&transactional(0, 0)).unwrap();
-        assert!(matches!(again, Sequence::Duplicate(batch) if batch.base_offset() == 100));
-        let marker = Marker {
-            commits: false,
-            coordinator_epoch: 0,
-        };
-        let mut end = BatchHeader::parse(&marker.batch(7, 0, 0)).unwrap();
-        end.base_offset = 101;
-        producers.apply(&end, Some(marker), None);
-        let reused = producers.check(&transactional(0, 0));
-        let expected_of = |sequence| expected(producers.check(&transactional(sequence, 0)));
-        assert!(matches!(
-            reused,
-            Err(AppendError::SequenceOfEnded { got: 0, .. })
-        ));
-        assert_eq!(expected_of(2), 1);
-        producers.apply(&transactional(1, 102), None, None);
-        assert_eq!(expected(producers.check(&transactional(0, 0))), 2);
-        let again = producers.check(&transactional(1, 0)).unwrap();
-        assert!(matches!(again, Sequence::Duplicate(batch) if batch.base_offset() == 102));
     }
 
     #[test]

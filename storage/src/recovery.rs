@@ -36,9 +36,6 @@ pub(crate) struct Known {
     pub(crate) start: i64,
     /// Everything below was compacted.
     pub(crate) cleaned: i64,
-    /// Whether no process of this kind has started on the directory before: gaps are a cleaner's, for
-    /// nothing that it holds was lost by a crash of ours.
-    pub(crate) is_foreign: bool,
     /// `index.interval.bytes` for indexes that are built again.
     pub(crate) index_interval_bytes: u32,
 }
@@ -54,8 +51,6 @@ pub(crate) struct Recovered {
     pub(crate) snapshot_offset: Option<i64>,
     /// Aborted transactions.
     pub(crate) aborted: AbortedIndex,
-    /// Segments whose index of them is not written yet.
-    pub(crate) unsettled: Vec<Arc<Segment>>,
     /// Leader epochs up to the end.
     pub(crate) epochs: LeaderEpochs,
     /// Log start offset.
@@ -78,7 +73,6 @@ impl Recovered {
             producers: Producers::default(),
             snapshot_offset: None,
             aborted: AbortedIndex::default(),
-            unsettled: Vec::new(),
             epochs: LeaderEpochs::empty(dir),
             start: 0,
             end: 0,
@@ -307,7 +301,8 @@ impl Opening<'_> {
                     "records that were durable are damaged or gone; the log goes on after them");
             }
             self.recovered.end = floor;
-            self.push_empty(floor)?;
+            self.push(Segment::create(self.files, self.dir, floor)?);
+            self.names_dirty = true;
         }
         if self.recovered.segments.is_empty() {
             self.push(Segment::new(self.files, self.dir, self.recovered.end));
@@ -321,8 +316,7 @@ impl Opening<'_> {
         recovered.producers = restored.producers;
         recovered.snapshot_offset = restored.snapshot_offset;
         let (named, scanned) = (&self.txn_indexes, &self.scanned);
-        let opened = txn_index::open(self.files, self.dir, segments, end, named, scanned)?;
-        (recovered.aborted, recovered.unsettled) = (opened.index, opened.unsettled);
+        recovered.aborted = txn_index::open(self.files, self.dir, segments, end, named, scanned)?;
         for contents in segments.iter().filter_map(|segment| segment.loaded()) {
             contents
                 .mapping
@@ -331,36 +325,18 @@ impl Opening<'_> {
         if self.names_dirty || restored.removed {
             self.files.sync_dir(self.dir)?;
         }
-        // Below the recovery point, which is written next, no batch is asked for its epoch or its
-        // transaction again.
-        let mut is_whole = recovered.unsettled.is_empty();
+        // Below the recovery point, which is written next, no batch is asked for its epoch again.
+        recovered.recovery_point = recovered.end;
         if let Some(epochs) = recovered.epochs.take_unwritten()
             && let Err(error) = epochs.write(self.files)
         {
-            if !error.is_full() {
+            if error.source.kind() != io::ErrorKind::StorageFull {
                 return Err(error);
             }
             recovered.epochs.set_unwritten();
-            is_whole = false;
+            recovered.recovery_point = recovered.end.min(recovery_point);
         }
-        recovered.recovery_point = if is_whole {
-            recovered.end
-        } else {
-            recovered.end.min(recovery_point)
-        };
         Ok(recovered)
-    }
-
-    /// Adds a segment whose name keeps the end of the log over a restart. A full disk keeps no log
-    /// from being opened: then its first append makes the file.
-    fn push_empty(&mut self, base_offset: i64) -> Result<(), StorageError> {
-        let segment = match Segment::create(self.files, self.dir, base_offset) {
-            Err(error) if error.is_full() => Segment::new(self.files, self.dir, base_offset),
-            created => created?,
-        };
-        self.push(segment);
-        self.names_dirty = true;
-        Ok(())
     }
 }
 

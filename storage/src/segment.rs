@@ -168,14 +168,11 @@ impl Segment {
             return known;
         }
         // The last entry tells; loading all segments for it would take much memory.
-        let newest = match time_index::read_last(&self.files, &self.path("timeindex")) {
-            Some(newest) => Some(newest),
-            None => match self.contents() {
-                Ok(contents) => contents.indexes.shared().max,
-                // Asked again when the file can be opened.
-                Err(_) => return NO_TIMESTAMP,
-            },
-        };
+        let newest = time_index::read_last(&self.files, &self.path("timeindex")).or_else(|| {
+            let contents = self.contents().ok()?;
+            let indexes = contents.indexes.shared();
+            indexes.max
+        });
         let timestamp = newest.map_or(NO_TIMESTAMP, |max| max.timestamp);
         self.max_timestamp.store(timestamp, Ordering::Relaxed);
         timestamp

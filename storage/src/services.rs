@@ -62,25 +62,6 @@ impl Services {
         self.logs.shared().values().cloned().collect()
     }
 
-    /// Writes what a start found. On a full disk the files stay as they are, which tell the next start
-    /// less but nothing wrong: who cannot start cannot delete anything.
-    pub(crate) fn checkpoint_opened(&self) -> Result<(), StorageError> {
-        for written in [
-            self.checkpoint_recovery_points(),
-            self.checkpoint_starts(),
-            self.checkpoint_cleaned(),
-        ] {
-            match written {
-                // But for the very first start, which has nothing to delete either.
-                Err(error) if error.is_full() && self.files.exists(&self.path(RECOVERY_POINTS)) => {
-                    tracing::warn!(%error, "the disk is full: a checkpoint is written later");
-                }
-                written => written?,
-            }
-        }
-        Ok(())
-    }
-
     /// Writes the recovery point of each log, durably.
     pub(crate) fn checkpoint_recovery_points(&self) -> Result<(), StorageError> {
         self.checkpoint(RECOVERY_POINTS, |log| Some(log.recovery_point()))
@@ -121,12 +102,10 @@ impl Services {
         let path = self.path(file);
         let mut written = checkpoint::write_offsets(&self.files, &path, &offsets);
         if let Err(error) = &written
-            && error.is_full()
+            && error.source.kind() == std::io::ErrorKind::StorageFull
         {
             self.ballast.let_go();
             written = checkpoint::write_offsets(&self.files, &path, &offsets);
-            // For the next one, before appends take the space.
-            self.ballast.take();
         }
         if let Err(error) = written {
             // It may be the old file or the new one.

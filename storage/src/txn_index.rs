@@ -16,7 +16,7 @@
 //! Compaction takes an entry out, durably, before it takes its marker: a consumer that is told of a
 //! transaction leaves out all batches of that producer until it comes to an abort marker. Without the
 //! entry the marker says nothing, since no batch of the transaction is left.
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,19 +60,6 @@ impl Aborted {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AbortedIndex {
     entries: Vec<Aborted>,
-    /// Base offsets in the names of files of segments that are gone. A start takes them together with
-    /// the file of the segment in their place, until that was settled.
-    strays: BTreeSet<i64>,
-}
-
-/// The index of a log as a start found it.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    /// The index.
-    pub(crate) index: AbortedIndex,
-    /// Segments whose files could not be written for want of space: the recovery point must not pass
-    /// them before they are.
-    pub(crate) unsettled: Vec<Arc<Segment>>,
 }
 
 impl AbortedIndex {
@@ -139,37 +126,25 @@ impl AbortedIndex {
         }
     }
 
-    /// Notes files of segments that are gone: the one in their place is not settled yet.
-    pub(crate) fn add_strays(&mut self, base_offsets: impl IntoIterator<Item = i64>) {
-        self.strays.extend(base_offsets);
-    }
-
-    /// Writes the file of a segment that ends at `end`, durably, in the place of all that lie there.
-    /// One that is there may be believed, so that it is replaced as a whole. What is left to do is
-    /// [`AbortedIndex::note_settled`].
+    /// Writes the file of a segment that ends at `end`, durably, in the place of the files with the
+    /// base offsets `others`. One that is there may be believed, so that it is replaced as a whole.
     pub(crate) fn settle(
         &self,
         files: &Files,
         dir: &Path,
         segment: &Segment,
         end: i64,
+        others: impl IntoIterator<Item = i64>,
     ) -> Result<(), StorageError> {
         let path = segment.path("txnindex");
         match self.ending_within(segment.base_offset(), end) {
             [] => _ = files.remove(&path)?,
             entries => files.replace(&path, &encode(entries))?,
         }
-        let after = segment.base_offset() + 1;
-        for stray in self.strays.range(after..end.max(after)) {
-            files.remove(&dir.join(file_name(*stray, "txnindex")))?;
+        for other in others {
+            files.remove(&dir.join(file_name(other, "txnindex")))?;
         }
         Ok(())
-    }
-
-    /// Notes that the file of a segment is the only one there.
-    pub(crate) fn note_settled(&mut self, segment: &Segment, end: i64) {
-        let own = segment.base_offset() + 1..end;
-        self.strays.retain(|at| !own.contains(at));
     }
 }
 
@@ -220,8 +195,7 @@ fn decode(content: &[u8], base_offset: i64, end: i64) -> Option<Vec<Aborted>> {
 
 /// Puts the index of a log back that ends at `end`: from the files with the base offsets `named`,
 /// but for the segments in `scanned` and for files that are damaged from the batches. After a crash
-/// in the middle of a compaction a segment may have several files. A full disk keeps no log from being
-/// opened: nothing could be deleted then.
+/// in the middle of a compaction a segment may have several files.
 pub(crate) fn open(
     files: &Files,
     dir: &Path,
@@ -229,19 +203,16 @@ pub(crate) fn open(
     end: i64,
     named: &[i64],
     scanned: &HashSet<i64>,
-) -> Result<Opened, StorageError> {
-    // Of segments that were deleted, or cut off: the log would grow into their offsets.
-    let first = segments.first().map_or(0, |first| first.base_offset());
-    let is_gone = |at: &&i64| !(first..end).contains(*at);
-    let gone: Vec<i64> = named.iter().filter(is_gone).copied().collect();
-    for at in &gone {
+) -> Result<AbortedIndex, StorageError> {
+    // Of segments that were cut off: the log would grow into their offsets.
+    let cut: Vec<i64> = named.iter().filter(|at| **at >= end).copied().collect();
+    for at in &cut {
         files.remove(&dir.join(file_name(*at, "txnindex")))?;
     }
-    if !gone.is_empty() {
+    if !cut.is_empty() {
         files.sync_dir(dir)?;
     }
     let mut index = AbortedIndex::default();
-    let mut unsettled = Vec::new();
     for (i, segment) in segments.iter().enumerate() {
         let end = segments.get(i + 1).map_or(end, |next| next.base_offset());
         let base_offset = segment.base_offset();
@@ -254,20 +225,12 @@ pub(crate) fn open(
             Some(known) => known,
             None => rebuild(files, dir, &segments[..=i])?,
         });
-        if is_whole {
-            continue;
-        }
-        index.add_strays(named.into_iter().filter(|at| *at != base_offset));
-        match index.settle(files, dir, segment, end) {
-            Ok(()) => index.note_settled(segment, end),
-            Err(error) if error.is_full() => {
-                tracing::warn!(%error, "an index of aborted transactions is not written yet");
-                unsettled.push(Arc::clone(segment));
-            }
-            Err(error) => return Err(error),
+        if !is_whole {
+            let others = named.iter().filter(|at| **at != base_offset);
+            index.settle(files, dir, segment, end, others.copied())?;
         }
     }
-    Ok(Opened { index, unsettled })
+    Ok(index)
 }
 
 /// The content of several files; `None` if one is damaged.

@@ -204,7 +204,7 @@ fn cleaned_up_to(dir: &Path) -> i64 {
     let path = dir.join("cleaner-offset-checkpoint");
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let entry = text.lines().find_map(|line| line.strip_prefix("t 0 "));
-    entry.map_or(0, |offset| offset.trim_end().parse().unwrap())
+    entry.map_or(0, |offset| offset.parse().unwrap())
 }
 
 fn reopen(dir: &Path) -> (Logs, Arc<Log>) {

@@ -19,24 +19,10 @@ struct ShortDisk {
     short: AtomicBool,
     /// How many files and folders may be opened still.
     opens_left: AtomicI64,
-    /// Whether nothing can be renamed.
-    fixed_names: AtomicBool,
     /// Whether a file is opened, and cannot be mapped for appends.
     unmapped: AtomicBool,
     /// How often a folder was synced.
     folder_syncs: Arc<AtomicI64>,
-}
-
-impl Default for ShortDisk {
-    fn default() -> Self {
-        Self {
-            short: AtomicBool::new(false),
-            opens_left: AtomicI64::new(i64::MAX),
-            fixed_names: AtomicBool::new(false),
-            unmapped: AtomicBool::new(false),
-            folder_syncs: Arc::default(),
-        }
-    }
 }
 
 impl ShortDisk {
@@ -77,9 +63,6 @@ impl Disk for ShortDisk {
         RealDisk.info(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if self.fixed_names.load(Ordering::Relaxed) {
-            return Err(io::Error::from_raw_os_error(libc::EIO));
-        }
         RealDisk.rename(from, to)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -110,18 +93,15 @@ impl DiskDir for Folder {
 }
 
 fn open_short(dir: &Path, config: &LogConfig) -> (Arc<ShortDisk>, Logs) {
-    let disk = Arc::new(ShortDisk::default());
+    let disk = Arc::new(ShortDisk {
+        short: AtomicBool::new(false),
+        opens_left: AtomicI64::new(i64::MAX),
+        unmapped: AtomicBool::new(false),
+        folder_syncs: Arc::default(),
+    });
     let there: Arc<dyn Disk> = Arc::clone(&disk) as _;
     let (logs, _) = Logs::open_by_hand(there, options(dir), config).unwrap();
     (disk, logs)
-}
-
-/// As [`open_short`], of a directory that holds the one partition `t-0`.
-fn reopen_short(dir: &Path, config: &LogConfig) -> (Arc<ShortDisk>, Logs, Arc<Log>) {
-    let disk = Arc::new(ShortDisk::default());
-    let there: Arc<dyn Disk> = Arc::clone(&disk) as _;
-    let (logs, recovery) = Logs::open_by_hand(there, options(dir), config).unwrap();
-    (disk, logs, Arc::clone(&recovery.partitions[0].log))
 }
 
 #[test]
@@ -277,67 +257,4 @@ fn the_name_of_a_file_that_was_made_in_vain_is_made_durable() {
     assert_eq!(log.flushed_offset(), 1);
     assert_eq!(disk.folder_syncs.load(Ordering::Relaxed), before + 1);
     logs.close().unwrap();
-}
-
-#[test]
-fn a_deletion_that_was_not_durable_at_first_leaves_nothing_behind() {
-    let dir = tempfile::tempdir().unwrap();
-    let (disk, logs) = open_short(dir.path(), &config());
-    let log = logs.create("t", 0, [7; 16], config()).unwrap();
-    append(&log, &batch(&[b"earlier"]));
-    log.flush().unwrap();
-    logs.keep_house(NOW);
-    disk.short.store(true, Ordering::Relaxed);
-    assert!(logs.delete("t", 0).is_err());
-    disk.short.store(false, Ordering::Relaxed);
-    logs.delete("t", 0).unwrap();
-    logs.create("t", 0, [8; 16], config()).unwrap();
-    drop((log, logs));
-    // What was known of the earlier one is not believed of the one that has its name.
-    let (logs, log, _) = reopen(dir.path(), &config());
-    assert_eq!(log.end_offset(), 0);
-    logs.close().unwrap();
-}
-
-#[test]
-fn a_timestamp_that_could_not_be_read_is_asked_for_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = LogConfig {
-        segment_bytes: 300,
-        retention_ms: 60_000,
-        ..config()
-    };
-    let (_, logs) = open_short(dir.path(), &config);
-    let log = logs.create("t", 0, [7; 16], config.clone()).unwrap();
-    (0..5).for_each(|_| _ = append(&log, &batch(&[&[b'x'; 200]])));
-    logs.close().unwrap();
-    drop((log, logs));
-    let (disk, logs, log) = reopen_short(dir.path(), &config);
-    disk.opens_left.store(0, Ordering::Relaxed);
-    logs.keep_house(NOW + 120_000);
-    assert_eq!(log.start_offset(), 0);
-    disk.opens_left.store(i64::MAX, Ordering::Relaxed);
-    // The files were written just now; the records are older.
-    logs.keep_house(NOW + 120_000);
-    assert_eq!(log.start_offset(), 5);
-    logs.close().unwrap();
-}
-
-#[test]
-fn a_log_that_could_not_be_deleted_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let (disk, logs) = open_short(dir.path(), &config());
-    let log = logs.create("t", 0, [7; 16], config()).unwrap();
-    append(&log, &batch(&[b"first"]));
-    disk.fixed_names.store(true, Ordering::Relaxed);
-    assert!(logs.delete("t", 0).is_err());
-    disk.fixed_names.store(false, Ordering::Relaxed);
-    append(&log, &batch(&[b"second"]));
-    logs.close().unwrap();
-    // It was closed in order, with all others.
-    assert_eq!(log.flushed_offset(), 2);
-    drop((log, logs));
-    let (_logs, log, recovery) = reopen(dir.path(), &config());
-    assert!(recovery.clean);
-    assert_eq!(read_values(&log, 0).len(), 2);
 }

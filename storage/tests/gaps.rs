@@ -86,8 +86,6 @@ const EMPTY: &Segments = &[(0, &[]), (10, &[10, 13]), (20, &[20, 21])];
 
 #[test]
 fn segments_after_a_gap_stay_in_the_log() {
-    // Of a directory that was never opened here nothing can have been lost here.
-    check(GAPS_BETWEEN, &[]);
     for points in [&[][..], &[("recovery-point", 0)], &[("recovery-point", 20)]] {
         check(GAPS_WITHIN, points);
         check(GAP_BEFORE_GAPS, points);
@@ -109,12 +107,12 @@ fn a_recovery_point_in_a_gap_makes_no_batch_wrong() {
 #[test]
 fn segments_after_a_torn_one_go_all_the_same() {
     // Nothing tells of a compaction: the end of the first one is missing.
-    let dir = left(GAPS_BETWEEN, &[("recovery-point", 0)]);
+    let dir = left(GAPS_BETWEEN, &[]);
     let (_logs, log, _) = reopen(dir.path(), &config());
     assert_eq!((log.end_offset(), set_aside(dir.path())), (3, 2));
     // A compacted one that is torn, and one that was compacted no further.
     for (segments, cleaner) in [(GAPS_WITHIN, 0), (GAPS_BETWEEN, 10)] {
-        let dir = left(segments, &[("recovery-point", 0), ("cleaner", cleaner)]);
+        let dir = left(segments, &[("cleaner", cleaner)]);
         let path = segment_file(dir.path(), if cleaner == 0 { 0 } else { 10 }, "log");
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
@@ -130,27 +128,4 @@ fn segments_after_a_torn_one_go_all_the_same() {
                 .take_while(|o| *o < end))
         );
     }
-}
-
-#[test]
-fn a_directory_is_known_again_from_the_first_start_on() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path(), &config()));
-    let other = left(GAPS_BETWEEN, &[]);
-    fs::rename(partition_dir(other.path()), partition_dir(dir.path())).unwrap();
-    let (_logs, log, _) = reopen(dir.path(), &config());
-    assert_eq!((log.end_offset(), set_aside(dir.path())), (3, 2));
-}
-
-#[test]
-fn a_reader_waits_in_a_gap_at_the_end() {
-    let dir = left(&[(0, &[0, 1, 5]), (20, &[])], &[("cleaner", 20)]);
-    let (_logs, log, _) = reopen(dir.path(), &config());
-    assert_eq!(log.end_offset(), 20);
-    for offset in 6..=20 {
-        let read = log.read(offset, i64::MAX, 1, true).unwrap();
-        assert_eq!((read.records.len(), read.next_offset), (0, offset));
-    }
-    append(&log, &batch(&[b"next"]));
-    assert_eq!(read_values(&log, 6), [(20, b"next".to_vec())]);
 }

@@ -50,18 +50,13 @@ fn end(log: &Log, id: i64, commits: bool) -> i64 {
     log.append(&marker, INTERNAL).unwrap().base_offset
 }
 
-/// A large record.
-fn filler() -> Bytes {
-    let mut batch = BatchBuilder::new();
-    batch.push(NOW, Some(b"filler"), Some(&[0; 500]));
-    batch.build()
-}
-
 /// Fills segments, so that what came before is sealed, and cleans it.
 fn seal_and_clean(logs: &Logs, log: &Log, now_ms: i64) {
     let count = log.segment_count();
     while log.segment_count() < count + 2 {
-        append(log, &filler());
+        let mut batch = BatchBuilder::new();
+        batch.push(NOW, Some(b"filler"), Some(&[0; 500]));
+        append(log, &batch.build());
     }
     log.flush().unwrap();
     logs.clean(now_ms);
@@ -282,40 +277,4 @@ fn an_open_transaction_is_open_after_a_restart_although_much_was_compacted() {
     let marker = end(&log, 3, false);
     assert_eq!(aborted(&log).last(), Some(&marker));
     assert_eq!(log.last_stable_offset(), log.end_offset());
-}
-
-#[test]
-fn an_index_that_could_not_be_merged_tells_of_no_marker_that_is_gone() {
-    let (dir, logs, log) = fixture::create(&config());
-    for i in 0..40 {
-        log.append(&data(9, i, b"a"), INTERNAL).unwrap();
-        end(&log, 9, false);
-    }
-    seal_and_clean(&logs, &log, NOW);
-    let count = log.segment_count();
-    while log.segment_count() == count {
-        append(&log, &filler());
-    }
-    log.flush().unwrap();
-    // Several segments become one, and their indexes stay as they are.
-    let in_the_way = fixture::segment_file(dir.path(), 0, "txnindex.tmp");
-    fs::create_dir(&in_the_way).unwrap();
-    log.set_config(LogConfig {
-        segment_bytes: 1 << 20,
-        ..config()
-    });
-    logs.clean(NOW + DAY);
-    assert_eq!(log.segment_count(), 2);
-    fs::remove_dir(in_the_way).unwrap();
-    log.set_config(config());
-    for days in 2..5 {
-        seal_and_clean(&logs, &log, NOW + days * DAY);
-    }
-    let expected = aborted(&log);
-    assert!(expected.len() < 10, "{expected:?}");
-    check(&log, "before");
-    drop((log, logs));
-    let (_logs, log) = reopen(dir.path());
-    assert_eq!(aborted(&log), expected);
-    check(&log, "after");
 }

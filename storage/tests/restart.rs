@@ -68,7 +68,7 @@ fn a_clean_shutdown_leaves_files_of_their_exact_size() {
         assert!(dir.path().join(name).exists(), "{name}");
     }
     let checkpoint = fs::read_to_string(dir.path().join("recovery-point-offset-checkpoint"));
-    assert_eq!(checkpoint.unwrap().trim_end(), "0\n1\nt 0 5");
+    assert_eq!(checkpoint.unwrap(), "0\n1\nt 0 5\n");
     let epochs = partition_dir(dir.path()).join("leader-epoch-checkpoint");
     assert_eq!(fs::read_to_string(epochs).unwrap(), "0\n1\n0 0\n");
     assert!(segment_file(dir.path(), 5, "snapshot").exists());

@@ -1,14 +1,12 @@
 //! `klamm group`, and `klamm consume --group`.
 use std::collections::BTreeMap;
-use std::io::Read;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use harness::{Broker, Options, ask, eventually, unique};
 use kafka_protocol::messages::DeleteRecordsRequest;
 use kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
 };
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::klamm::{command, done, run};
 
@@ -139,29 +137,6 @@ fn a_member_whose_output_is_closed_leaves_and_commits_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_member_that_is_told_to_stop_commits_and_leaves() -> Result<()> {
-    let broker = Broker::start(Options::default())?;
-    let (at, topic, group) = (broker.bootstrap(), unique("told"), unique("obedient"));
-    done(at, &["produce", &topic], "a\nb\n")?;
-    let args = ["consume", &topic, "-g", &group, "-f", "--from-beginning"];
-    for (signal, lines) in [(Signal::TERM, "a\nb\n"), (Signal::INT, "c\n")] {
-        let mut child = command(at, &args)?.spawn()?;
-        let mut read = vec![0; lines.len()];
-        let mut out = child.stdout.take().context("standard output is piped")?;
-        out.read_exact(&mut read)?;
-        assert_eq!(read, lines.as_bytes());
-        let pid = Pid::from_child(&child);
-        kill_process(pid, signal)?;
-        assert!(child.wait()?.success());
-        let rows = done(at, &["group", "describe", &group, "--json"], "")?.json()?;
-        assert_eq!(rows[0]["members"], 0, "{rows:?}");
-        done(at, &["produce", &topic], "c\n")?;
-    }
-    assert_eq!(standing(at, &group)?, BTreeMap::from([(0, (3, 1))]));
-    Ok(())
-}
-
-#[test]
 fn a_group_whose_next_record_was_deleted_goes_on_with_the_first_that_is_there() -> Result<()> {
     let broker = Broker::start(Options::default())?;
     let (at, topic, group) = (broker.bootstrap(), unique("gone"), unique("late"));
@@ -179,35 +154,5 @@ fn a_group_whose_next_record_was_deleted_goes_on_with_the_first_that_is_there() 
     assert_eq!(read.out, "d\n");
     assert!(read.err.contains("no offset 1"), "{}", read.err);
     assert_eq!(standing(at, &group)?, BTreeMap::from([(0, (4, 0))]));
-    Ok(())
-}
-
-#[test]
-fn a_group_can_be_placed_before_its_first_member_comes() -> Result<()> {
-    let broker = Broker::start(Options::default())?;
-    let (at, topic, group) = (broker.bootstrap(), unique("placed"), unique("new"));
-    done(at, &["topic", "create", &topic, "-p", "1"], "")?;
-    done(
-        at,
-        &["produce", &topic, "--timestamp", "1970-01-01T00:00:01Z"],
-        "a\nb\n",
-    )?;
-    done(at, &["produce", &topic, "--timestamp", "2000"], "c\n")?;
-    let absent = run(at, &["group", "describe", &group], "")?;
-    assert_eq!(absent.code, Some(1));
-    assert!(absent.err.contains("there is no group"), "{}", absent.err);
-    let to = [
-        "group",
-        "reset",
-        &group,
-        "--to-datetime",
-        "1970-01-01T00:00:02Z",
-    ];
-    assert_eq!(run(at, &to, "")?.code, Some(2), "of which topic?");
-    done(at, &[&to[..], &["-t", &topic]].concat(), "")?;
-    assert_eq!(standing(at, &group)?, BTreeMap::from([(0, (2, 1))]));
-    assert_eq!(done(at, &["consume", &topic, "-g", &group], "")?.out, "c\n");
-    let all = ["consume", &topic, "--timestamp=-1"];
-    assert_eq!(done(at, &all, "")?.out, "a\nb\nc\n", "since before 1970");
     Ok(())
 }

@@ -6,6 +6,5 @@ mod logs;
 mod projections;
 mod records;
 mod samples;
-mod settings;
 mod topics;
 mod transactions;

@@ -132,7 +132,7 @@ fn lines_that_cannot_be_records_are_refused() -> Result<()> {
     let too_large = run(at, &["produce", &topic], &"x".repeat(2000))?;
     assert_eq!(too_large.code, Some(1));
     assert!(
-        too_large.err.contains("MESSAGE_TOO_LARGE"),
+        too_large.err.contains("MessageTooLarge"),
         "{}",
         too_large.err
     );

@@ -81,19 +81,6 @@ fn exit_codes_tell_refusals_usage_and_absence_apart() -> Result<()> {
         "nothing to alter"
     );
     assert_eq!(code(&["topic", "create"])?, Some(2), "no name");
-    let at_all = ["topic", "list", "--bootstrap-server"];
-    assert_eq!(code(&[&at_all[..], &[at]].concat())?, Some(0));
-    assert_eq!(
-        code(&[&at_all[..], &["localhost"]].concat())?,
-        Some(2),
-        "no port"
-    );
-    let refused = run(at, &["consume", &unique("absent")], "")?;
-    assert!(
-        refused.err.contains("UNKNOWN_TOPIC_OR_PARTITION"),
-        "{}",
-        refused.err
-    );
     assert_eq!(
         code(&["consume", &topic, "-p", "7"])?,
         Some(2),

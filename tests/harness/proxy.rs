@@ -1,8 +1,7 @@
-//! A TCP proxy that can cut all of its connections and swallow answers: for clients that must
-//! reconnect while the broker lives on.
+//! A TCP proxy that can cut all of its connections: for clients that must reconnect while the
+//! broker lives on.
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -20,7 +19,6 @@ struct State {
 pub struct Proxy {
     address: String,
     state: Arc<Mutex<State>>,
-    muted: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -30,8 +28,6 @@ impl Proxy {
         let address = listener.local_addr()?.to_string();
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
-        let muted = Arc::new(AtomicBool::new(false));
-        let mute = Arc::clone(&muted);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,14 +41,10 @@ impl Proxy {
                     state.open.extend(stream.try_clone());
                 }
                 drop(state);
-                join(&client, &server, &mute);
+                join(&client, &server);
             }
         });
-        Ok(Self {
-            address,
-            state,
-            muted,
-        })
+        Ok(Self { address, state })
     }
 
     /// Where clients connect.
@@ -73,12 +65,6 @@ impl Proxy {
         }
     }
 
-    /// Whether to swallow what comes from the broker. A connection of which something was swallowed
-    /// is of no use any more.
-    pub fn mute(&self, muted: bool) {
-        self.muted.store(muted, Ordering::SeqCst);
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,17 +79,15 @@ impl Drop for Proxy {
     }
 }
 
-fn join(client: &TcpStream, server: &TcpStream, muted: &Arc<AtomicBool>) {
-    let never = Arc::new(AtomicBool::new(false));
-    for (from, to, muted) in [(client, server, &never), (server, client, muted)] {
+fn join(client: &TcpStream, server: &TcpStream) {
+    for (from, to) in [(client, server), (server, client)] {
         let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else {
             return;
         };
-        let muted = Arc::clone(muted);
         thread::spawn(move || {
             let mut buffer = [0; 16 << 10];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
-                if !muted.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
+                if to.write_all(&buffer[..count]).is_err() {
                     break;
                 }
             }

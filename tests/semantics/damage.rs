@@ -4,17 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use harness::talk::settled;
-use harness::{Batch, Broker, Options, PATIENCE, Wire, ask, rd, unique};
-use kafka_protocol::messages::OffsetCommitRequest;
-use kafka_protocol::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
+use harness::{Batch, Broker, Options, PATIENCE, ask, rd, unique};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message, Offset};
-
-use crate::stepper::committed_offset;
 
 const CORRUPT_MESSAGE: i16 = 2;
 
@@ -83,50 +76,5 @@ fn a_damaged_batch_is_an_error_and_a_consumer_can_go_round_it() -> Result<()> {
     let rest = rd::take(&consumer, 11)?;
     let offsets: Vec<i64> = rest.iter().map(Message::offset).collect();
     assert_eq!(offsets, (10..21).collect::<Vec<_>>());
-    Ok(())
-}
-
-fn commit(wire: &mut Wire, group: &str, topic: &str, offset: i64) -> Result<()> {
-    let partition = OffsetCommitRequestPartition::default().with_committed_offset(offset);
-    let topics = OffsetCommitRequestTopic::default()
-        .with_name(ask::topic(topic))
-        .with_partitions(vec![partition]);
-    let request = OffsetCommitRequest::default()
-        .with_group_id(ask::group(group))
-        .with_generation_id_or_member_epoch(-1)
-        .with_topics(vec![topics]);
-    settled(|| {
-        let answer = wire.call(8, &request)?;
-        Ok((answer.topics[0].partitions[0].error_code, ()))
-    })
-}
-
-#[test]
-fn a_damaged_commit_costs_no_other_group_and_no_start() -> Result<()> {
-    let options = Options::default().set("offsets.topic.num.partitions", "1");
-    let mut broker = Broker::start(options)?;
-    let topic = unique("damage");
-    let mut wire = broker.wire()?;
-    wire.create_topic(&topic, 1, &[])?;
-    for (group, offset) in [("one", 1), ("two", 2), ("three", 3), ("two", 4), ("one", 5)] {
-        commit(&mut wire, &format!("{topic}-{group}"), &topic, offset)?;
-    }
-    broker.terminate(PATIENCE)?;
-    // The first one of it.
-    damage(&broker, "__consumer_offsets", &format!("{topic}-three"))?;
-    broker.restart()?;
-    wire = broker.wire()?;
-    for (group, offset) in [("one", 5), ("two", 4), ("three", -1)] {
-        let found = committed_offset(&mut wire, &format!("{topic}-{group}"), &topic)?;
-        assert_eq!(found, (0, offset), "{group}");
-    }
-    commit(&mut wire, &format!("{topic}-three"), &topic, 6)?;
-    broker.kill9()?;
-    broker.restart()?;
-    wire = broker.wire()?;
-    for (group, offset) in [("one", 5), ("three", 6)] {
-        let found = committed_offset(&mut wire, &format!("{topic}-{group}"), &topic)?;
-        assert_eq!(found, (0, offset), "{group}");
-    }
     Ok(())
 }

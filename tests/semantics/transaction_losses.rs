@@ -2,10 +2,9 @@
 //! logs that its transactions wrote to. Nothing that was answered is lost in these; what was not is
 //! neither kept by half nor given to another transaction.
 use anyhow::{Context, Result};
-use harness::{Broker, Options, PATIENCE, unique};
+use harness::{Broker, Options, unique};
 
 use crate::stepper::{Stepper, committed_offset, look, topic};
-use crate::transaction_markers::mark;
 
 const INVALID_PRODUCER_EPOCH: i16 = 47;
 
@@ -169,59 +168,5 @@ fn a_damaged_marker_of_a_commit_is_written_again() -> Result<()> {
         assert_eq!(stepper.end(5, true)?.0, 0);
         assert_eq!(look(&broker, &topic)?, (4, 4, aborted));
     }
-    Ok(())
-}
-
-/// Some of what the coordinator knew cannot be read any more: what it has forgotten may have been
-/// committed.
-#[test]
-fn what_a_damaged_journal_may_have_known_is_left_to_the_user() -> Result<()> {
-    let options = Options::default().set("transaction.state.log.num.partitions", "1");
-    let mut broker = Broker::start(options)?;
-    let topics = [topic(&broker)?, topic(&broker)?];
-    let mut known = Stepper::new(&broker, &topics[0])?;
-    assert_eq!(known.produce(12, &topics[0], "v")?, 0);
-    let mut forgotten = Stepper::new(&broker, &unique("forgotten"))?;
-    assert_eq!(forgotten.produce(12, &topics[1], "v")?, 0);
-    broker.terminate(PATIENCE)?;
-    let journal = broker.data_dir().join("__transaction_state-0");
-    let journal = journal.join("00000000000000000000.log");
-    let mut bytes = std::fs::read(&journal)?;
-    let name = b"forgotten";
-    let mut places = 0;
-    for at in 0..bytes.len() - name.len() {
-        if bytes[at..].starts_with(name) {
-            bytes[at] ^= 1;
-            places += 1;
-        }
-    }
-    assert_eq!(places, 2);
-    std::fs::write(&journal, bytes)?;
-    for nth in 1..3 {
-        broker.restart()?;
-        assert_eq!(look(&broker, &topics[0])?, (1, 0, vec![]));
-        assert_eq!(look(&broker, &topics[1])?, (1, 0, vec![]));
-        let log = broker.process()?.log();
-        let told = log
-            .lines()
-            .filter(|line| line.contains("klamm transaction abort") && line.contains(&topics[1]));
-        assert_eq!(told.count(), nth, "{log}");
-        broker.kill9()?;
-    }
-    broker.restart()?;
-    // As `klamm transaction abort` does.
-    assert_eq!(
-        mark(&mut broker.wire()?, forgotten.producer, &topics[1])?,
-        0
-    );
-    assert_eq!(look(&broker, &topics[1])?, (2, 2, vec![0]));
-    known.wire = broker.wire()?;
-    assert_eq!(known.end(5, true)?.0, 0);
-    assert_eq!(look(&broker, &topics[0])?, (2, 2, vec![]));
-    forgotten.wire = broker.wire()?;
-    forgotten.init(60_000)?;
-    assert_eq!(forgotten.produce(12, &topics[1], "w")?, 0);
-    assert_eq!(forgotten.end(5, true)?.0, 0);
-    assert_eq!(look(&broker, &topics[1])?, (4, 4, vec![0]));
     Ok(())
 }

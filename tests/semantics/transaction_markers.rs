@@ -20,7 +20,7 @@ const OFFSETS: &str = "__consumer_offsets";
 const STATE: &str = "__transaction_state";
 
 /// Writes a marker that aborts; gives the error code.
-pub(crate) fn mark(wire: &mut Wire, producer: (i64, i16), topic: &str) -> Result<i16> {
+fn mark(wire: &mut Wire, producer: (i64, i16), topic: &str) -> Result<i16> {
     let topics = WritableTxnMarkerTopic::default()
         .with_name(ask::topic(topic))
         .with_partition_indexes(vec![0]);
@@ -102,37 +102,5 @@ fn a_topic_of_the_broker_does_not_join_a_transaction() -> Result<()> {
     assert_eq!(add(&mut wire, &topic, producer, &topic)?, 0);
     assert_eq!(stepper.end(3, true)?.0, 0);
     assert_eq!(look(&broker, &topic)?, (1, 1, vec![]));
-    Ok(())
-}
-
-#[test]
-fn many_transactions_at_once_wait_for_the_disk_together() -> Result<()> {
-    const MANY: usize = 40;
-    let broker = Broker::start(Options::default())?;
-    let topic = topic(&broker)?;
-    let mut transactions = Vec::new();
-    for nth in 0..MANY {
-        let id = format!("{topic}-{nth}");
-        let stepper = Stepper::new(&broker, &id)?;
-        let topics = AddPartitionsToTxnTopic::default()
-            .with_name(ask::topic(&topic))
-            .with_partitions(vec![0]);
-        let transaction = AddPartitionsToTxnTransaction::default()
-            .with_transactional_id(TransactionalId(ask::text(&id)))
-            .with_producer_id(stepper.producer.0.into())
-            .with_producer_epoch(stepper.producer.1)
-            .with_topics(vec![topics]);
-        transactions.push(transaction);
-    }
-    let flushes = || broker.metric("klamm_flush_duration_seconds_count", &[]);
-    let before = flushes()?;
-    let request = AddPartitionsToTxnRequest::default().with_transactions(transactions);
-    let answer = broker.wire()?.call(5, &request)?.results_by_transaction;
-    assert_eq!(answer.len(), MANY);
-    let mut partitions = answer.iter().flat_map(|it| &it.topic_results);
-    assert!(partitions.all(|it| it.results_by_partition[0].partition_error_code == 0));
-    // One at a time they would take as many.
-    let taken = flushes()? - before;
-    assert!(taken < MANY as f64 / 2.0, "{taken} flushes");
     Ok(())
 }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use harness::rd::{self, TestProducer};
-use harness::{Broker, Options, PATIENCE, Program, Proxy, eventually, unique};
+use harness::{Broker, Options, PATIENCE, unique};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaError};
 use rdkafka::message::Message;
@@ -236,61 +236,5 @@ fn a_commit_outlives_the_broker() -> Result<()> {
     broker.restart()?;
     rd::produce(broker.bootstrap(), &topic, 0, &["end"])?;
     assert_eq!(read(&broker, &topic, "read_committed")?, committed);
-    Ok(())
-}
-
-/// librdkafka gives a sequence to other records when it aborts before the first ones are answered.
-/// Apache Kafka 4.2 loses the record that is committed, so that it is not asked.
-#[test]
-fn an_answer_that_is_lost_before_an_abort_costs_nothing_of_the_next_transaction() -> Result<()> {
-    let proxy = Proxy::bind()?;
-    let options = quick().set("advertised.listeners", proxy.address());
-    let broker = Broker::launch(Program::Klamm, options)?;
-    proxy.forward_to(broker.bootstrap());
-    let topic = unique("answers");
-    rd::create_topic(broker.bootstrap(), &topic, 1, &[])?;
-    let settings = [
-        ("transactional.id", topic.as_str()),
-        ("reconnect.backoff.ms", "10"),
-        ("reconnect.backoff.max.ms", "50"),
-    ];
-    let producer = rd::producer(proxy.address(), &settings)?;
-    producer.init_transactions(PATIENCE)?;
-    producer.begin_transaction()?;
-    send(&producer, &topic, &["before"])?;
-    producer.flush(PATIENCE)?;
-
-    proxy.mute(true);
-    send(&producer, &topic, &["aborted"])?;
-    let mut wire = broker.wire()?;
-    eventually("the record to be in the log", || {
-        let end = wire.list_offset(&topic, -1).ok()?.2;
-        (end == 2).then_some(())
-    })?;
-    proxy.cut();
-    std::thread::scope(|scope| {
-        let abort = scope.spawn(|| producer.abort_transaction(PATIENCE));
-        // It drops the record, and waits to be connected again.
-        std::thread::sleep(Duration::from_millis(300));
-        proxy.mute(false);
-        proxy.cut();
-        abort.join().expect("it does not panic")
-    })?;
-
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        producer.begin_transaction()?;
-        send(&producer, &topic, &["committed"])?;
-        match producer.commit_transaction(PATIENCE) {
-            Ok(()) => break,
-            Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
-                producer.abort_transaction(PATIENCE)?;
-            }
-            Err(error) => bail!("{error}"),
-        }
-        ensure!(Instant::now() < deadline, "it never commits");
-    }
-    rd::produce(broker.bootstrap(), &topic, 0, &["end"])?;
-    assert_eq!(read(&broker, &topic, "read_committed")?, ["committed"]);
     Ok(())
 }

@@ -34,34 +34,3 @@ fn running_out_of_descriptors_is_survived() -> Result<()> {
     first.call(0, &ApiVersionsRequest::default())?;
     Ok(())
 }
-
-#[test]
-fn connections_past_the_limit_are_closed_and_told_of_once() -> Result<()> {
-    let mut broker = Broker::start(Options::default().set("max.connections", "3"))?;
-    let asks = ApiVersionsRequest::default();
-    let mut held = Vec::new();
-    eventually("three connections to be served", || {
-        let mut wire = broker.wire().ok()?;
-        // Those of the start may not be gone yet.
-        wire.call(0, &asks).ok()?;
-        held.push(wire);
-        (held.len() == 3).then_some(())
-    })?;
-    let told = |broker: &mut Broker| {
-        let log = broker.process()?.log();
-        anyhow::Ok(log.matches("too many connections").count())
-    };
-    let before = told(&mut broker)?;
-    for _ in 0..50 {
-        ensure!(broker.wire()?.closes()?, "a fourth connection is served");
-    }
-    let lines = told(&mut broker)? - before;
-    ensure!(lines == 1, "{lines} lines for a crowd");
-    for wire in &mut held {
-        wire.call(0, &asks)?;
-    }
-    held.pop();
-    eventually("another connection to be served", || {
-        check_alive(&mut broker).ok()
-    })
-}

@@ -3,13 +3,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bytes::{BufMut, BytesMut};
-use harness::{Batch, Broker, Options, Wire, ask, unique, wire};
-use kafka_protocol::messages::delete_records_request::{
-    DeleteRecordsPartition, DeleteRecordsTopic,
-};
+use harness::{Batch, Broker, Options, ask, unique, wire};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    FetchRequest, HeartbeatRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    ApiVersionsRequest, FetchRequest, HeartbeatRequest, ProduceRequest,
 };
 
 #[test]
@@ -107,116 +103,6 @@ fn a_request_waits_for_the_budget_that_the_one_before_it_holds() -> Result<()> {
         let (answered, response) = wire.receive::<ProduceRequest>(9)?;
         let answer = &response.responses[0].partition_responses[0];
         assert_eq!((answered, answer.base_offset), (id, i64::from(id)));
-    }
-    Ok(())
-}
-
-/// Error and base offset of the next answer, which is to a Produce.
-fn produced(wire: &mut Wire) -> Result<(i16, i64)> {
-    let (_, response) = wire.receive::<ProduceRequest>(9)?;
-    let answer = &response.responses[0].partition_responses[0];
-    Ok((answer.error_code, answer.base_offset))
-}
-
-/// The offset of the next answer, which is to a ListOffsets.
-fn listed(wire: &mut Wire) -> Result<i64> {
-    let (_, response) = wire.receive::<ListOffsetsRequest>(6)?;
-    Ok(response.topics[0].partitions[0].offset)
-}
-
-#[test]
-fn what_needs_its_time_is_not_overtaken() -> Result<()> {
-    let broker = Broker::start(Options::default())?;
-    let mut wire = broker.wire()?;
-    let (latest, earliest) = (-1, -2);
-    for round in 0..20 {
-        let topic = unique("turn");
-        let create = ask::create_topics(vec![ask::new_topic(&topic, 1, &[])]);
-        let auto_create = ask::metadata(&topic).with_allow_auto_topic_creation(true);
-        let produce = ask::produce(&topic, Batch::of(&["one"]).bytes());
-        let all = DeleteRecordsPartition::default().with_offset(-1);
-        let all = DeleteRecordsTopic::default()
-            .with_name(ask::topic(&topic))
-            .with_partitions(vec![all]);
-        let delete_records = DeleteRecordsRequest::default().with_topics(vec![all]);
-        let delete = DeleteTopicsRequest::default()
-            .with_topic_names(vec![ask::topic(&topic)])
-            .with_timeout_ms(30_000);
-        wire.send_raw(&framed([
-            if round % 2 == 0 {
-                wire::encode(5, 0, &create)?
-            } else {
-                wire::encode(9, 0, &auto_create)?
-            },
-            wire::encode(9, 1, &produce)?,
-            wire::encode(6, 2, &ask::list_offsets(&topic, latest))?,
-            wire::encode(9, 3, &produce)?,
-            wire::encode(2, 4, &delete_records)?,
-            wire::encode(9, 5, &produce)?,
-            wire::encode(6, 6, &ask::list_offsets(&topic, earliest))?,
-        ])?)?;
-        if round % 2 == 0 {
-            let made = wire.receive::<CreateTopicsRequest>(5)?.1;
-            assert_eq!(made.topics[0].error_code, 0);
-        } else {
-            let made = wire.receive::<MetadataRequest>(9)?.1;
-            assert_eq!(made.topics[0].error_code, 0);
-        }
-        assert_eq!(produced(&mut wire)?, (0, 0));
-        assert_eq!(listed(&mut wire)?, 1);
-        assert_eq!(produced(&mut wire)?, (0, 1));
-        let deleted = wire.receive::<DeleteRecordsRequest>(2)?.1;
-        assert_eq!(deleted.topics[0].partitions[0].low_watermark, 2);
-        assert_eq!(produced(&mut wire)?, (0, 2));
-        assert_eq!(listed(&mut wire)?, 2);
-        wire.send_raw(&framed([
-            wire::encode(5, 7, &delete)?,
-            wire::encode(9, 8, &produce)?,
-        ])?)?;
-        let deleted = wire.receive::<DeleteTopicsRequest>(5)?.1;
-        assert_eq!(deleted.responses[0].error_code, 0);
-        let unknown_topic_or_partition = 3;
-        assert_eq!(produced(&mut wire)?.0, unknown_topic_or_partition);
-    }
-    Ok(())
-}
-
-#[test]
-fn what_came_before_a_bad_request_is_answered() -> Result<()> {
-    let broker = Broker::start(Options::default())?;
-    let mut wire = broker.wire()?;
-    let topic = unique("before");
-    wire.create_topic(&topic, 1, &[])?;
-    let produce = ask::produce(&topic, Batch::of(&["one"]).bytes());
-    let parked = ask::fetch(&topic, 0)
-        .with_min_bytes(1 << 20)
-        .with_max_wait_ms(300);
-    let header = |key: i16, version: i16| {
-        let mut frame = BytesMut::new();
-        frame.put_i16(key);
-        frame.put_i16(version);
-        frame.put_i32(9);
-        frame.put_i16(-1);
-        frame.put_slice(&[0x7f; 8]);
-        frame.freeze()
-    };
-    let bad = [
-        framed([header(3, 1)])?,
-        framed([header(3, 99)])?,
-        framed([header(999, 0)])?,
-        BytesMut::from(&[0x7f, 0xff, 0xff, 0xff, 0, 3][..]),
-    ];
-    for (round, bad) in bad.into_iter().enumerate() {
-        let mut all = framed([wire::encode(9, 1, &produce)?, wire::encode(12, 2, &parked)?])?;
-        all.extend_from_slice(&bad);
-        // Nothing that comes after it takes effect.
-        all.extend_from_slice(&framed([wire::encode(9, 3, &produce)?])?);
-        let mut wire = broker.wire()?;
-        wire.send_raw(&all)?;
-        assert_eq!(produced(&mut wire)?, (0, round as i64));
-        let fetched = wire.receive::<FetchRequest>(12)?.1;
-        assert_eq!(fetched.responses[0].partitions[0].error_code, 0);
-        assert!(wire.closes()?, "round {round}");
     }
     Ok(())
 }

@@ -12,17 +12,6 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// One `HOST:PORT`; an IPv6 host stands in brackets.
-pub(super) fn address(text: &str) -> Result<String, String> {
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    let is_host = !host.is_empty() && (bracketed || !host.contains([':', '/', ',', ' ']));
-    match port.parse::<u16>() {
-        Ok(1..) if is_host => Ok(text.to_owned()),
-        _ => Err("expected one HOST:PORT, such as 127.0.0.1:9092".to_owned()),
-    }
-}
-
 /// A separator, in which `\t` is a tab and `\\` a backslash.
 pub(super) fn separator(text: &str) -> Result<String, String> {
     let mut out = String::new();
@@ -73,20 +62,6 @@ mod tests {
     fn values_are_read_or_refused() {
         assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert!(pair("=b").is_err() && pair("a").is_err());
-        for good in ["localhost:9092", "[::1]:9092"] {
-            assert_eq!(address(good).as_deref(), Ok(good));
-        }
-        for bad in [
-            "localhost",
-            "h:0",
-            "h:65536",
-            ":1",
-            "::1:1",
-            "a:1,b:2",
-            "PLAINTEXT://h:1",
-        ] {
-            assert!(address(bad).is_err(), "{bad}");
-        }
         assert_eq!(separator(r"\t"), Ok("\t".to_owned()));
         assert_eq!(separator(r"::\\"), Ok(r"::\".to_owned()));
         assert!(separator(r"\n").is_err());

@@ -5,8 +5,6 @@ use std::time::Duration;
 use anyhow::Result;
 use client::{ClientError, Connection, Options};
 
-use super::args;
-
 /// Which broker to talk to.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Bootstrap {
@@ -14,11 +12,9 @@ pub(super) struct Bootstrap {
     #[arg(
         short = 'b',
         long = "bootstrap",
-        visible_alias = "bootstrap-server",
         env = "KLAMM_BOOTSTRAP",
         default_value = "127.0.0.1:9092",
-        value_name = "ADDRESS",
-        value_parser = args::address
+        value_name = "ADDRESS"
     )]
     address: String,
     /// How long to wait for an answer, in milliseconds.

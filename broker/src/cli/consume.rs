@@ -10,11 +10,10 @@ use client::{
 };
 use serde_json::{Map, Value, json};
 
-use super::args::{epoch_ms, separator};
+use super::args::separator;
 use super::connect::Bootstrap;
 use super::exit::Usage;
 use super::json;
-use crate::process::Signals;
 
 /// Longest wait of a fetch: how soon a rebalance is seen.
 const MAX_WAIT: Duration = Duration::from_millis(500);
@@ -41,8 +40,8 @@ pub(super) struct ConsumeArgs {
         conflicts_with = "timestamp"
     )]
     offset: Option<i64>,
-    /// Starts at the first record of this time or later, RFC 3339 or epoch milliseconds.
-    #[arg(long, value_name = "TIME", value_parser = epoch_ms)]
+    /// Starts at the first record of this time or later, epoch milliseconds.
+    #[arg(long, value_name = "MS")]
     timestamp: Option<i64>,
     /// Reads this partition only; may be given many times.
     #[arg(long = "partition", short, value_name = "N", conflicts_with = "group")]
@@ -72,13 +71,12 @@ pub(super) struct ConsumeArgs {
     bootstrap: Bootstrap,
 }
 
-/// Prints until the end, the count, or a signal to stop.
+/// Prints until the end, the count, or an interrupt.
 pub(super) async fn run(args: ConsumeArgs) -> Result<()> {
     let mut consumer = Consumer::open(args).await?;
-    let mut signals = Signals::install()?;
     let outcome = tokio::select! {
         outcome = consumer.consume() => outcome,
-        _ = signals.stop() => Ok(()),
+        interrupt = tokio::signal::ctrl_c() => interrupt.map_err(Into::into),
     };
     // What was printed is committed whatever ended the printing.
     consumer.close().await?;

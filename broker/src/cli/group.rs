@@ -6,7 +6,6 @@ use clap::Subcommand;
 use client::{At, Connection, Isolation, TopicPartition};
 use serde_json::json;
 
-use super::args;
 use super::connect::Bootstrap;
 use super::exit::Usage;
 use super::table::Table;
@@ -79,13 +78,8 @@ struct Place {
     /// To this offset, or the nearest that the partition has.
     #[arg(long, value_name = "N")]
     to_offset: Option<i64>,
-    /// To the first record of this time or later, RFC 3339 or epoch milliseconds.
-    #[arg(
-        long,
-        visible_alias = "to-datetime",
-        value_name = "TIME",
-        value_parser = args::epoch_ms
-    )]
+    /// To the first record of this time or later, epoch milliseconds.
+    #[arg(long, value_name = "MS")]
     to_timestamp: Option<i64>,
 }
 

@@ -12,8 +12,6 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::args;
-
 /// Bytes of an answer.
 const ANSWER_BYTES: usize = 64 << 20;
 
@@ -25,8 +23,7 @@ pub(super) struct Http {
         long = "http",
         env = "KLAMM_HTTP",
         default_value = "127.0.0.1:9644",
-        value_name = "ADDRESS",
-        value_parser = args::address
+        value_name = "ADDRESS"
     )]
     address: String,
     /// How long to wait for an answer, in milliseconds.

@@ -8,7 +8,7 @@ use protocol::record::Compression;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::args::{epoch_ms, now_ms, pair, separator};
+use super::args::{now_ms, pair, separator};
 use super::connect::Bootstrap;
 use super::exit::Usage;
 
@@ -38,9 +38,8 @@ pub(super) struct ProduceArgs {
     /// A value that stands for null: such a record deletes its key from a compacted topic.
     #[arg(long, value_name = "TEXT")]
     null_value: Option<String>,
-    /// Timestamp of every record, RFC 3339 or epoch milliseconds; without it the time when the line
-    /// was read.
-    #[arg(long, value_name = "TIME", value_parser = epoch_ms)]
+    /// Timestamp of every record, epoch milliseconds; without it the time when the line was read.
+    #[arg(long, value_name = "MS")]
     timestamp: Option<i64>,
     /// Prints where batches went, one JSON object per line.
     #[arg(long)]

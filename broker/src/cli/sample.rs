@@ -6,7 +6,7 @@ use anyhow::Result;
 use client::sample::{Sample, SampleOptions, Samples};
 use client::{Outgoing, Producer, ProducerOptions};
 
-use super::args::{epoch_ms, now_ms, percent, separator};
+use super::args::{now_ms, percent, separator};
 use super::connect::Bootstrap;
 use super::produce::Codec;
 
@@ -31,8 +31,8 @@ pub(super) struct SampleArgs {
     /// Per cent of lines that are no events.
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
     malformed: f64,
-    /// Event time of the first event, RFC 3339 or epoch milliseconds.
-    #[arg(long, value_name = "TIME", default_value_t = SampleOptions::default().start_ms, value_parser = epoch_ms)]
+    /// Event time of the first event, epoch milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = SampleOptions::default().start_ms)]
     start: i64,
     /// Mean event time between two events, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 1000)]

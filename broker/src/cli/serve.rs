@@ -1,12 +1,9 @@
 //! `klamm serve`: one flag per setting, made from the table of settings.
-use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use config::{PREFIX, Setting, Settings};
-
-use super::exit::Usage;
+use config::{Setting, Settings};
 
 /// The settings file and the flags that were given.
 #[derive(Debug, Clone)]
@@ -78,51 +75,18 @@ fn flag(setting: &'static Setting) -> Arg {
 
 /// Loads the settings and runs the broker until it is told to stop.
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<()> {
-    let env = variables(std::env::vars_os())?;
-    let settings = Settings::load(args.config.as_deref(), env.into_iter(), args.flags.clone())?;
+    // A variable that is not text cannot be a setting.
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = Settings::load(args.config.as_deref(), env, args.flags.clone())?;
     crate::serve::run(settings)
-}
-
-/// The variables that may be settings. One that is meant as such must not be passed over because it
-/// is no text.
-fn variables(
-    all: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Vec<(String, String)>, Usage> {
-    let mut variables = Vec::new();
-    for (name, value) in all {
-        let is_ours = name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        match (name.into_string(), value.into_string()) {
-            (Ok(name), Ok(value)) => variables.push((name, value)),
-            (Ok(name), Err(_)) if is_ours => {
-                let told = format!("the environment variable {name} is not UTF-8");
-                return Err(Usage(told));
-            }
-            _ => {}
-        }
-    }
-    Ok(variables)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStringExt;
-
     use clap::CommandFactory;
 
     use super::*;
-
-    #[test]
-    fn a_variable_that_is_no_text_is_told_if_it_is_ours() {
-        let read = |name: &str| {
-            let bytes = OsString::from_vec(vec![b'/', 0xff]);
-            let text = (OsString::from("HOME"), OsString::from("/"));
-            variables([text, (OsString::from(name), bytes)].into_iter())
-        };
-        let theirs = read("OTHER").unwrap();
-        assert_eq!(theirs, [("HOME".to_owned(), "/".to_owned())]);
-        let refused = read("KLAMM_DATA_DIR").unwrap_err().to_string();
-        assert!(refused.contains("KLAMM_DATA_DIR"), "{refused}");
-    }
 
     #[test]
     fn every_setting_has_a_flag_that_takes_its_default() {

@@ -20,9 +20,6 @@ pub(super) enum TransactionCommand {
         /// Only those whose transaction began longer ago than this, in milliseconds.
         #[arg(long, value_name = "MS")]
         longer_than: Option<i64>,
-        /// Only those that this regular expression matches as a whole.
-        #[arg(long, value_name = "REGEX")]
-        pattern: Option<String>,
         /// One JSON object per line.
         #[arg(long)]
         json: bool,
@@ -77,7 +74,6 @@ pub(super) async fn run(command: TransactionCommand) -> Result<()> {
             states,
             producer_ids,
             longer_than,
-            pattern,
             json,
             bootstrap,
         } => {
@@ -85,7 +81,6 @@ pub(super) async fn run(command: TransactionCommand) -> Result<()> {
                 states,
                 producer_ids,
                 longer_than_ms: longer_than,
-                pattern,
             };
             list(&mut bootstrap.open().await?, &filter, json).await
         }

@@ -48,8 +48,6 @@ pub enum Replayed<'a> {
         /// Commit, or abort.
         commits: bool,
     },
-    /// Something that the disk damaged, and that cannot be read any more.
-    Damage,
 }
 
 /// Why a journal could not be replayed.
@@ -138,14 +136,12 @@ impl Journal {
         log.end_offset() - log.flushed_offset()
     }
 
-    /// Hands every record to `apply`, oldest first: key, value, timestamp (epoch ms). What is damaged
-    /// is an error.
+    /// Hands every record to `apply`, oldest first: key, value, timestamp (epoch ms).
     pub fn replay(
         &self,
         mut apply: impl FnMut(&[u8], Option<&[u8]>, i64),
     ) -> Result<(), JournalError> {
-        let mut offset = self.partition.log.start_offset();
-        self.replay_on(&mut offset, &mut |replayed| {
+        self.replay_all(|replayed| {
             if let Replayed::Entry {
                 key,
                 value,
@@ -158,46 +154,24 @@ impl Journal {
         })
     }
 
-    /// Hands every record and every transaction marker to `apply`, oldest first. What is damaged is
-    /// told as such, and passed over: one bad sector must not keep the broker from starting.
+    /// Hands every record and every transaction marker to `apply`, oldest first.
     pub fn replay_all(&self, mut apply: impl FnMut(Replayed<'_>)) -> Result<(), JournalError> {
         let log = &self.partition.log;
         let mut offset = log.start_offset();
-        loop {
-            match self.replay_on(&mut offset, &mut apply) {
-                Err(JournalError::Read(error @ ReadError::Corrupt { .. })) => {
-                    let next = log.next_whole(offset)?;
-                    tracing::error!(%error, offset, next,
-                        "a coordinator's journal is damaged: what it says there is lost");
-                    apply(Replayed::Damage);
-                    offset = next;
-                }
-                done => return done,
-            }
-        }
-    }
-
-    /// From `offset` on, which moves on with what was handed over.
-    fn replay_on(
-        &self,
-        offset: &mut i64,
-        apply: &mut impl FnMut(Replayed<'_>),
-    ) -> Result<(), JournalError> {
-        let log = &self.partition.log;
         let end = log.end_offset();
-        while *offset < end {
-            let read = log.read(*offset, end, REPLAY_BYTES, true)?;
+        while offset < end {
+            let read = log.read(offset, end, REPLAY_BYTES, true)?;
             if read.records.is_empty() {
                 break;
             }
             let mut rest = &read.records[..];
             while !rest.is_empty() {
-                let at = *offset;
+                let at = offset;
                 let failed = |error| JournalError::Record { offset: at, error };
                 let header = BatchHeader::parse(rest).map_err(failed)?;
                 let (batch, next) = rest.split_at(header.size().min(rest.len()));
-                replay_batch(&header, batch, apply).map_err(failed)?;
-                *offset = header.last_offset() + 1;
+                replay_batch(&header, batch, &mut apply).map_err(failed)?;
+                offset = header.last_offset() + 1;
                 rest = next;
             }
         }

@@ -42,6 +42,7 @@ async fn add(context: &Context, request: &AddOffsetsToTxnRequest) -> Result<(), 
     let partition = broker.groups.partition_of(&request.group_id)?;
     let places = [(Arc::from(group::TOPIC), partition)];
     let transactions = &broker.transactions;
-    let added = transactions.add(&request.transactional_id, who, &places)?;
-    added.durable().await
+    transactions
+        .add(&request.transactional_id, who, &places)
+        .await
 }

@@ -18,7 +18,6 @@ impl Api for CreatePartitions {
     const KEY: ApiKey = ApiKey::CreatePartitions;
     type Request = CreatePartitionsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=3;
-    const IN_TURN: bool = true;
 
     async fn handle(
         context: Context,

@@ -20,7 +20,6 @@ impl Api for CreateTopics {
     const KEY: ApiKey = ApiKey::CreateTopics;
     type Request = CreateTopicsRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=7;
-    const IN_TURN: bool = true;
 
     async fn handle(context: Context, request: CreateTopicsRequest) -> Reply<CreateTopicsResponse> {
         let creating = tokio::task::spawn_blocking(move || {

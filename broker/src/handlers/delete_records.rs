@@ -18,7 +18,6 @@ impl Api for DeleteRecords {
     const KEY: ApiKey = ApiKey::DeleteRecords;
     type Request = DeleteRecordsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
-    const IN_TURN: bool = true;
 
     async fn handle(
         context: Context,

@@ -25,7 +25,6 @@ impl Api for DeleteTopics {
     const KEY: ApiKey = ApiKey::DeleteTopics;
     type Request = DeleteTopicsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=6;
-    const IN_TURN: bool = true;
 
     async fn handle(context: Context, request: DeleteTopicsRequest) -> Reply<DeleteTopicsResponse> {
         let deleting = tokio::task::spawn_blocking(move || {

@@ -24,7 +24,6 @@ impl Api for DescribeConfigs {
     const KEY: ApiKey = ApiKey::DescribeConfigs;
     type Request = DescribeConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=4;
-    const IN_TURN: bool = true;
 
     async fn handle(
         context: Context,

@@ -21,7 +21,6 @@ impl Api for DescribeLogDirs {
     const KEY: ApiKey = ApiKey::DescribeLogDirs;
     type Request = DescribeLogDirsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=4;
-    const IN_TURN: bool = true;
 
     async fn handle(
         context: Context,

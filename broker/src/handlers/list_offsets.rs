@@ -30,7 +30,6 @@ impl Api for ListOffsets {
     const KEY: ApiKey = ApiKey::ListOffsets;
     type Request = ListOffsetsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=10;
-    const IN_TURN: bool = true;
 
     async fn handle(context: Context, request: ListOffsetsRequest) -> Reply<ListOffsetsResponse> {
         // A look-up by time may read old segments: not on a thread that others share.

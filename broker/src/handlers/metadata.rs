@@ -40,7 +40,6 @@ impl Api for Metadata {
     const KEY: ApiKey = ApiKey::Metadata;
     type Request = MetadataRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=13;
-    const IN_TURN: bool = true;
 
     async fn handle(context: Context, request: MetadataRequest) -> Reply<MetadataResponse> {
         let version = context.version;

@@ -251,7 +251,6 @@ impl Refusal {
             AppendError::MissingKey { .. }
                 | AppendError::Timestamp { .. }
                 | AppendError::OutOfOrderSequence { .. }
-                | AppendError::SequenceOfEnded { .. }
                 | AppendError::FencedProducer { .. }
         );
         let log_start_offset = if looked_into {
@@ -334,7 +333,6 @@ fn code_of(error: &AppendError) -> ErrorCode {
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         AppendError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
-        AppendError::SequenceOfEnded { .. } => ErrorCode::UnknownProducerId,
         AppendError::FencedProducer { .. } => ErrorCode::InvalidProducerEpoch,
         AppendError::FencedCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
         AppendError::OpenTransaction { .. } => ErrorCode::InvalidTxnState,

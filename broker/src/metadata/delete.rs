@@ -2,11 +2,10 @@
 //! partitions is woken.
 use std::sync::Arc;
 
-use storage::AppendError;
 use tracing::{error, info};
 
 use super::change::{Change, TopicRecord};
-use super::store::{CommitError, Store};
+use super::store::Store;
 use super::topic_error::TopicError;
 use super::{Topic, Topics};
 
@@ -34,15 +33,7 @@ impl Topics {
             deleting: true,
             ..record.clone()
         };
-        let marked = vec![Change::Topic(name.clone(), Some(deleting))];
-        match store.commit(marked.clone()) {
-            // A deletion makes room, and needs a little.
-            Err(CommitError::Append(AppendError::Full(_))) => {
-                self.logs.release_reserve();
-                store.commit(marked)?;
-            }
-            committed => committed?,
-        }
+        store.commit(vec![Change::Topic(name.clone(), Some(deleting))])?;
         store.flush()?;
         self.remove(topic);
         let finished = self.finish_deletion(store, &name);

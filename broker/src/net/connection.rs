@@ -24,7 +24,7 @@ use super::incoming::{BadSize, Incoming, ReadError, Taken};
 use super::outgoing::Outgoing;
 use crate::broker::Broker;
 use crate::client_info::ClientInfo;
-use crate::dispatch::{DispatchError, Outcome, Running, Started, dispatch};
+use crate::dispatch::{DispatchError, Outcome, Running, dispatch};
 use crate::metrics::OpenConnection;
 
 /// No more frames are started while this many bytes of replies wait for the socket.
@@ -64,13 +64,6 @@ impl From<ReadError> for Ended {
             ReadError::Io(error) => Self::Io(error),
             ReadError::BadSize(error) => Self::FrameSize(error),
         }
-    }
-}
-
-impl Ended {
-    /// Whether a request ends the connection: those before it are answered all the same.
-    fn is_by_request(&self) -> bool {
-        matches!(self, Self::Dispatch(_) | Self::FrameSize(_) | Self::Silent)
     }
 }
 
@@ -124,10 +117,6 @@ struct Busy<'a> {
     client: &'a Arc<ClientInfo>,
     incoming: Incoming,
     running: FuturesOrdered<Running>,
-    /// What runs last takes effect later: nothing is started before it is done.
-    in_turn: bool,
-    /// Why the connection ends when all is answered; nothing is read or started any more.
-    ending: Option<Ended>,
     outgoing: Outgoing,
     /// What `incoming` lacks, and when it is given up; nothing is read or started before it is there.
     lacking: Option<(More, Instant)>,
@@ -145,8 +134,6 @@ impl<'a> Busy<'a> {
             client,
             incoming: Incoming::new(),
             running: FuturesOrdered::new(),
-            in_turn: false,
-            ending: None,
             outgoing: Outgoing::default(),
             lacking: None,
             frame_due: None,
@@ -161,24 +148,20 @@ impl<'a> Busy<'a> {
     ) -> Result<Quiet, Ended> {
         self.read()?;
         loop {
-            let started = self.start_frames().await;
-            self.settle(started)?;
+            self.start_frames().await?;
             self.collect_replies().await?;
             let moved = self.outgoing.write_to(self.stream)?;
             self.check_progress(moved)?;
-            if self.can_start() {
+            if self.can_start()? {
                 // It came long ago, and replies have only now made room for it.
                 continue;
             }
             let stop = *stopping.borrow();
-            let unanswered = !self.running.is_empty() || self.outgoing.bytes() > 0;
-            if !unanswered && let Some(ended) = self.ending.take() {
-                return Err(ended);
-            }
             if self.incoming.ended && self.outgoing.bytes() == 0 {
                 // Nobody is there to answer: what still runs is dropped.
                 return Ok(Quiet::Closed);
             }
+            let unanswered = !self.running.is_empty() || self.outgoing.bytes() > 0;
             if !unanswered && stop {
                 return Ok(Quiet::Closed);
             }
@@ -276,39 +259,26 @@ impl<'a> Busy<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.ending.is_none()
-            && (self.running.is_empty() || !self.in_turn)
-            && self.running.len() < self.broker.settings.max_requests_in_flight as usize
+        self.running.len() < self.broker.settings.max_requests_in_flight as usize
             && self.outgoing.bytes() < UNSENT_BYTES
             && self.client.unsent_bytes.load(Ordering::Relaxed) < OWN_UNSENT_BYTES
             && !self.broker.unsent.is_full()
     }
 
-    /// Whether there is a frame to start, or to refuse.
-    fn can_start(&self) -> bool {
-        let settings = &self.broker.settings;
+    fn can_start(&self) -> Result<bool, Ended> {
         let free = self.lacking.is_none() && self.has_room();
-        free && !matches!(self.incoming.whole_frame(settings), Ok(None))
-    }
-
-    /// Puts an end off until what came before is answered.
-    fn settle(&mut self, done: Result<(), Ended>) -> Result<(), Ended> {
-        match done {
-            Err(ended) if ended.is_by_request() => {
-                self.ending.get_or_insert(ended);
-                Ok(())
-            }
-            done => done,
-        }
+        let settings = &self.broker.settings;
+        Ok(free && self.incoming.whole_frame(settings)?.is_some())
     }
 
     /// Reads what the socket has, once.
     fn read(&mut self) -> Result<(), Ended> {
         let broker = self.broker;
-        let incoming = &mut self.incoming;
-        let read = incoming.read(self.stream, &broker.budget, &broker.settings);
-        let read = read.map(|lacking| self.lack(lacking));
-        self.settle(read.map_err(Ended::from))
+        let lacking = self
+            .incoming
+            .read(self.stream, &broker.budget, &broker.settings)?;
+        self.lack(lacking);
+        Ok(())
     }
 
     fn lack(&mut self, lacking: Option<More>) {
@@ -332,22 +302,15 @@ impl<'a> Busy<'a> {
     }
 
     /// Starts one request. It is polled once right here, so that requests take effect in the order
-    /// in which they came, and a reply that is ready costs no place in the queue. One that takes effect
-    /// later closes the door behind it.
+    /// in which they came, and a reply that is ready costs no place in the queue.
     async fn start(&mut self, frame: Bytes, share: Share) -> Result<(), Ended> {
-        let Started {
-            mut running,
-            in_turn,
-        } = dispatch(self.broker, self.client, frame, share)?;
+        let mut running = dispatch(self.broker, self.client, frame, share)?;
         let first = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
             Poll::Pending => Poll::Ready(None),
         })
         .await;
-        self.in_turn = in_turn && first.is_none();
         match first {
-            Some(Err(error)) => return Err(error.into()),
-            Some(Ok(Outcome::Disconnect)) => return Err(Ended::Silent),
             Some(outcome) if self.running.is_empty() => return self.take(Some(outcome)),
             Some(outcome) => {
                 let ready = Box::pin(std::future::ready(outcome));
@@ -378,18 +341,12 @@ impl<'a> Busy<'a> {
     }
 
     fn take(&mut self, reply: Option<Result<Outcome, DispatchError>>) -> Result<(), Ended> {
-        let ended = match reply.transpose() {
-            Ok(Some(Outcome::Frame(reply))) => {
-                self.outgoing.push(reply);
-                return Ok(());
-            }
-            Ok(Some(Outcome::Silent) | None) => return Ok(()),
-            Ok(Some(Outcome::Disconnect)) => Ended::Silent,
-            Err(error) => Ended::Dispatch(error),
-        };
-        // What came after it is not answered.
-        self.running = FuturesOrdered::new();
-        self.settle(Err(ended))
+        match reply.transpose()? {
+            Some(Outcome::Frame(reply)) => self.outgoing.push(reply),
+            Some(Outcome::Disconnect) => return Err(Ended::Silent),
+            Some(Outcome::Silent) | None => {}
+        }
+        Ok(())
     }
 }
 

@@ -24,7 +24,6 @@ pub async fn serve(
 ) {
     let mut connections = JoinSet::new();
     let mut spare = File::open("/dev/null").ok();
-    let mut told_full = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -34,14 +33,12 @@ pub async fn serve(
         match accepted {
             Ok((stream, _)) => {
                 if connections.len() >= broker.settings.max_connections as usize {
-                    // Once: whoever comes again and again must not fill the disk with it.
-                    if !std::mem::replace(&mut told_full, true) {
-                        let limit = broker.settings.max_connections;
-                        tracing::warn!(limit, "too many connections: further ones are closed");
-                    }
+                    tracing::warn!(
+                        limit = broker.settings.max_connections,
+                        "too many connections"
+                    );
                     continue;
                 }
-                told_full = false;
                 start(stream, &broker, &stopping, &mut connections);
             }
             Err(error) if out_of_descriptors(&error) => {

@@ -3,12 +3,12 @@
 //!
 //! Nothing of it is written before that. A restart builds it anew, so a half-built generation needs
 //! no place on the disk and no recovery.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use projection::{Input, Outcome, Reason};
+use projection::{Outcome, Reason};
 use tracing::{info, warn};
 
 use super::batches::Batches;
@@ -25,13 +25,8 @@ use super::source::{Item, Source, SourceError};
 use super::storm::Storm;
 use crate::partition::now_ms;
 
-/// What the text of a reason takes in memory, roughly.
-const REASON_BYTES: usize = 32;
 /// How long it builds before the serving generation has its turn again.
 const SHARE: Duration = Duration::from_millis(50);
-
-/// Records that have a letter: why, and where it stands among the letters.
-type Known = HashMap<Spot, (Reason, i64)>;
 
 /// See the module.
 pub(super) struct Build {
@@ -40,9 +35,9 @@ pub(super) struct Build {
     letters: Batches,
     rejected: Vec<(Spot, Reason)>,
     /// Those that are in it, from generations before.
-    known: Known,
-    settled: Arc<Settled>,
-    changes: BTreeMap<Spot, Option<Settlement>>,
+    known: HashMap<Spot, Reason>,
+    settled: Settled,
+    changes: Vec<Change>,
     storm: Storm,
     /// What it lacks that the serving generation read, as the user accepted.
     loss: Option<String>,
@@ -138,8 +133,8 @@ impl Runner {
             letters: Batches::default(),
             rejected: Vec::new(),
             known,
-            settled: Arc::new(settled),
-            changes: BTreeMap::new(),
+            settled,
+            changes: Vec::new(),
             storm: Storm::default(),
             loss: loss.filter(|_| rebuild.accept_loss),
             hold: rebuild.hold,
@@ -149,18 +144,21 @@ impl Runner {
     }
 
     /// The dead letters of a topic, and those of them that are settled.
-    fn judged(&self, topic_id: &str) -> Result<(Known, Settled), ScanError> {
+    fn judged(&self, topic_id: &str) -> Result<(HashMap<Spot, Reason>, Settled), ScanError> {
         let mut known = HashMap::new();
         if let Some(partition) = self.outputs.letters.partition() {
             let to = self.outputs.letters.next();
             letters::each(partition, 0, to, |letter| {
                 if letter.topic_id == topic_id {
-                    known.insert(letter.spot, (letter.reason, letter.offset));
+                    known.insert(letter.spot, letter.reason);
                 }
-                ControlFlow::Continue(())
             })?;
         }
-        Ok((known, self.outputs.settled_of(topic_id)?))
+        let settled = match self.outputs.settled.partition() {
+            None => Settled::default(),
+            Some(partition) => Settled::load(partition, self.outputs.settled.next(), topic_id)?,
+        };
+        Ok((known, settled))
     }
 
     /// Takes in some more; an error says why the new generation cannot be.
@@ -193,7 +191,7 @@ impl Runner {
             (None, None) => false,
         };
         let limit = self.room.settings.projection_memory_max_bytes as usize;
-        let used = build.memory_bytes();
+        let used = build.generation.engine.memory_bytes() + build.letters.bytes();
         if used > limit {
             return Err(format!(
                 "{}: {used} bytes, projection_memory_max_bytes is {limit}",
@@ -216,23 +214,11 @@ impl Runner {
         self.build_refused = Some(format!("the new generation was given up: {reason}"));
     }
 
-    /// The serving generation made a commit: what it wrote of the source that both read.
-    pub(super) fn follow_commit(&mut self, made: &Pending) {
-        let (Some(build), Some(serving)) = (&mut self.building, &self.serving) else {
-            return;
-        };
-        if build.generation.topic_id != serving.topic_id {
-            return;
+    /// The serving generation wrote letters.
+    pub(super) fn letters_written(&mut self, written: &[(Spot, Reason)]) {
+        if let Some(build) = &mut self.building {
+            build.known.extend(written.iter().copied());
         }
-        let first = self.outputs.letters.next() - made.rejected.len() as i64;
-        for (offset, (spot, reason)) in (first..).zip(&made.rejected) {
-            build.known.insert(*spot, (*reason, offset));
-        }
-        for change in &made.settled {
-            build.settled.apply(change);
-        }
-        // Letters that it took, too.
-        build.generation.engine.commit(0);
     }
 
     /// One commit that turns what readers see into the new generation.
@@ -256,15 +242,14 @@ impl Runner {
             changes = rows.count(),
             "promoting a new generation of a view"
         );
-        let changes: Vec<Change> = build.changes.clone().into_iter().collect();
         let written = Written {
             rows: rows.finish(),
             letters: build.letters.finish(),
-            settled: settled::records(&changes, &build.generation.topic_id).finish(),
+            settled: settled::records(&build.changes, &build.generation.topic_id).finish(),
         };
         self.pending = Some(Pending {
             written,
-            settled: changes,
+            settled: build.changes.clone(),
             rejected: build.rejected.clone(),
             promotes: true,
         });
@@ -284,7 +269,6 @@ impl Runner {
         generation.sequence = sequence;
         self.serving = Some(build.generation);
         self.settled = build.settled;
-        self.letters_gone = 0;
         self.loss = build.loss;
         self.lost = None;
         self.broken = None;
@@ -302,7 +286,7 @@ impl Build {
     fn take(
         &mut self,
         view: &'static str,
-        bound: Option<&BTreeMap<i32, i64>>,
+        bound: Option<&std::collections::BTreeMap<i32, i64>>,
         mut budget: super::source::Budget,
     ) -> Result<bool, String> {
         self.generation.take_in_partitions();
@@ -353,36 +337,6 @@ impl Build {
         Ok(moved)
     }
 
-    /// Takes a letter that the serving generation takes after all, if its own verdict on it stands
-    /// already and is no better; `positions` says how far it is.
-    pub(super) fn redrive(
-        &mut self,
-        input: &Input<'_>,
-        was: Reason,
-        positions: &BTreeMap<i32, i64>,
-    ) {
-        let spot = (input.partition, input.offset);
-        let next = positions.get(&input.partition);
-        let is_ahead = next.is_none_or(|next| input.offset >= *next);
-        let is_accepted = matches!(self.changes.get(&spot), Some(Some(_)));
-        if is_ahead || is_accepted {
-            return;
-        }
-        if self.generation.engine.redrive(input, was) != Outcome::Applied {
-            self.changes.insert(spot, None);
-        }
-    }
-
-    /// Bytes of memory, roughly.
-    fn memory_bytes(&self) -> usize {
-        self.generation.engine.memory_bytes()
-            + self.letters.bytes()
-            + self.rejected.capacity() * size_of::<(Spot, Reason)>()
-            + self.known.capacity() * size_of::<(Spot, (Reason, i64))>()
-            + self.settled.memory_bytes()
-            + self.changes.len() * (size_of::<(Spot, Option<Settlement>)>() + REASON_BYTES)
-    }
-
     fn describe(&self) -> Building {
         let generation = &self.generation;
         let positions = generation.positions();
@@ -410,14 +364,15 @@ struct Judge<'a> {
     sender: Sender,
     letters: &'a mut Batches,
     rejected: &'a mut Vec<(Spot, Reason)>,
-    known: &'a Known,
+    known: &'a HashMap<Spot, Reason>,
     settled: &'a Settled,
-    changes: &'a mut BTreeMap<Spot, Option<Settlement>>,
+    changes: &'a mut Vec<Change>,
 }
 
 impl Judge<'_> {
     fn was_redriven(&self, spot: Spot) -> bool {
-        self.settled.how(spot) == Some(How::Redriven)
+        let settled = self.settled.get(spot);
+        settled.is_some_and(|it| it.how == How::Redriven)
     }
 
     /// Notes what became of a record; true if it is a dead letter that was none before.
@@ -428,12 +383,12 @@ impl Judge<'_> {
         outcome: &Outcome,
     ) -> bool {
         let spot = (input.partition, input.offset);
-        let was_settled = self.settled.how(spot).is_some();
+        let was_settled = self.settled.get(spot).is_some();
         let known = self.known.get(&spot);
         match (outcome, known) {
             (Outcome::Rejected(rejection), _) => {
                 if was_settled {
-                    self.changes.insert(spot, None);
+                    self.changes.push((spot, None));
                 }
                 if known.is_some() {
                     return false;
@@ -442,14 +397,13 @@ impl Judge<'_> {
                 self.rejected.push((spot, rejection.reason));
                 true
             }
-            (_, Some((reason, letter))) if !was_settled => {
+            (_, Some(reason)) if !was_settled => {
                 let accepted = Settlement {
                     reason: reason.as_str().to_owned(),
                     how: How::Accepted,
                     generation: self.sender.generation,
-                    letter: Some(*letter),
                 };
-                self.changes.insert(spot, Some(accepted));
+                self.changes.push((spot, Some(accepted)));
                 false
             }
             _ => false,

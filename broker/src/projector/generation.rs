@@ -173,22 +173,16 @@ impl Generation {
         self.frozen.is_none()
     }
 
-    /// Partitions that the source has when the generation begins are read from where they begin,
-    /// those that it gets later from their first record on: it is missed if it is gone.
+    /// New partitions of the source are read from where they begin now.
     pub fn take_in_partitions(&mut self) {
         let Some(source) = &mut self.source else {
             return;
         };
-        let begins = self.firsts.is_empty();
         let partitions = source.topic.partitions();
         for partition in partitions.iter() {
             let first = *self.firsts.entry(partition.index).or_insert_with(|| {
                 partition.watch_appends();
-                if begins {
-                    partition.log.start_offset()
-                } else {
-                    0
-                }
+                partition.log.start_offset()
             });
             source.begin(partition.index, first);
         }

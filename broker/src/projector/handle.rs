@@ -8,7 +8,6 @@ use tokio::sync::{oneshot, watch};
 
 use super::describe::Description;
 use super::order::{Done, Order, OrderError};
-use super::settled::Settled;
 use super::shown::Shown;
 use super::stats::Stats;
 use crate::partition::Bell;
@@ -40,16 +39,13 @@ impl fmt::Debug for Serving {
     }
 }
 
-/// What becomes of an order.
-pub(super) type Answer = Result<Done, OrderError>;
-
 /// An order on its way to a view's thread.
 #[derive(Debug)]
 pub(super) struct Ask {
     /// What is to be done.
     pub order: Order,
     /// Where the answer goes; nobody may listen any more.
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: oneshot::Sender<Result<Done, OrderError>>,
 }
 
 /// A view.
@@ -108,11 +104,6 @@ impl Handle {
     /// What readers see; `None` while nothing was committed or the rows are being read back.
     pub fn serving(&self) -> Option<Serving> {
         self.shown().serving()
-    }
-
-    /// The dead letters that were dealt with; those of the source that it reads.
-    pub fn settled(&self) -> Arc<Settled> {
-        self.shown().settled
     }
 
     /// Moves with every commit that readers can see.

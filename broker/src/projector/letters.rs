@@ -1,13 +1,11 @@
 //! Dead letters: records that a view rejected, with why and where they come from.
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use projection::{Input, Outcome, Reason, Rejection, dead_letter_headers};
 use protocol::record::{Record, RecordError};
 
 use super::batches::Batches;
-use super::scan::{ScanError, scan_until};
-use super::source::size;
+use super::scan::{ScanError, scan};
 use crate::partition::{Partition, now_ms};
 
 /// Headers beyond those that every reader knows: which topic of that name it was, and which
@@ -34,8 +32,6 @@ pub struct Sender {
 /// A letter as it stands in the log.
 #[derive(Debug)]
 pub struct Letter<'a> {
-    /// Its own place in the topic of dead letters.
-    pub offset: i64,
     /// Where the record came from.
     pub spot: Spot,
     /// Its topic.
@@ -48,8 +44,6 @@ pub struct Letter<'a> {
     pub timestamp: i64,
     /// The record's value.
     pub value: Option<&'a [u8]>,
-    /// Bytes that it takes.
-    pub bytes: usize,
 }
 
 /// Adds a letter: key, value and headers of the record, and where and why. It has the time of now:
@@ -102,20 +96,22 @@ pub fn because(outcome: Outcome, error: &RecordError) -> Outcome {
     }
 }
 
-/// Hands every letter from `from` on and below `to` on, until `each` breaks. What is no letter is
-/// left out: only a view writes its dead letters.
+/// Hands every letter from `from` on and below `to` on. What is no letter is left out: only a view writes its dead
+/// letters.
 pub fn each(
     partition: &Partition,
     from: i64,
     to: i64,
-    mut each: impl FnMut(&Letter<'_>) -> ControlFlow<()>,
+    mut each: impl FnMut(&Letter<'_>),
 ) -> Result<(), ScanError> {
-    scan_until(partition, from, to, |_, record, offset| {
-        read(record, offset).map_or(ControlFlow::Continue(()), |letter| each(&letter))
+    scan(partition, from, to, |_, record, _| {
+        if let Some(letter) = read(record) {
+            each(&letter);
+        }
     })
 }
 
-fn read<'a>(record: &Record<'a>, offset: i64) -> Option<Letter<'a>> {
+fn read<'a>(record: &Record<'a>) -> Option<Letter<'a>> {
     let headers: Vec<_> = record.headers().collect();
     // The original may have headers of the same names; ours come after them.
     let text = |name: &str| {
@@ -124,7 +120,6 @@ fn read<'a>(record: &Record<'a>, offset: i64) -> Option<Letter<'a>> {
         std::str::from_utf8(header.value?).ok()
     };
     Some(Letter {
-        offset,
         spot: (
             text("dlq.partition")?.parse().ok()?,
             text("dlq.offset")?.parse().ok()?,
@@ -134,6 +129,5 @@ fn read<'a>(record: &Record<'a>, offset: i64) -> Option<Letter<'a>> {
         reason: text("dlq.reason")?.parse().ok()?,
         timestamp: text("dlq.timestamp")?.parse().ok()?,
         value: record.value,
-        bytes: size(record),
     })
 }

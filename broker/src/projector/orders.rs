@@ -1,39 +1,36 @@
 //! What a view's thread does when it is told to, between two commits.
 use super::definitions::Rebuild;
-use super::handle::{Answer, Ask};
 use super::order::{Done, Order, OrderError};
 use super::runner::{Runner, Trouble};
 
 impl Runner {
     pub(super) fn follow_orders(&mut self) {
         while let Ok(ask) = self.orders.try_recv() {
-            self.follow(ask);
+            let done = self.follow(ask.order);
+            // Whoever was answered finds what follows from it.
+            self.show_state();
+            // Whoever asked may have gone away.
+            let _ = ask.answer.send(done);
         }
     }
 
-    fn follow(&mut self, Ask { order, answer }: Ask) {
-        let done = match order {
-            Order::Pause => self.pause_by_user(),
+    fn follow(&mut self, order: Order) -> Result<Done, OrderError> {
+        match order {
+            Order::Pause => {
+                if self.definition.paused.is_none() {
+                    self.pause("by the user".to_owned()).map_err(unavailable)?;
+                }
+                Ok(Done::Accepted)
+            }
             Order::Resume => self.resume(),
             Order::Digest => self.digest(),
             Order::Rebuild { accept_loss, hold } => self.rebuild(Rebuild { accept_loss, hold }),
             Order::Promote => self.promote_when_ready(),
-            Order::Redrive(selection) => return self.begin_redrive(selection, answer),
-        };
-        // Whoever was answered finds what follows from it.
-        self.show_state();
-        // Whoever asked may have gone away.
-        let _ = answer.send(done);
-    }
-
-    fn pause_by_user(&mut self) -> Answer {
-        if self.definition.paused.is_none() {
-            self.pause("by the user".to_owned()).map_err(unavailable)?;
+            Order::Redrive(selection) => self.redrive(&selection),
         }
-        Ok(Done::Accepted)
     }
 
-    fn rebuild(&mut self, rebuild: Rebuild) -> Answer {
+    fn rebuild(&mut self, rebuild: Rebuild) -> Result<Done, OrderError> {
         let refused = |reason: String| Err(OrderError::Conflict(reason));
         if let Some(reason) = self.failed.as_ref().or(self.definition.paused.as_ref()) {
             return refused(format!("the view stands still ({reason}): resume it first"));
@@ -56,8 +53,6 @@ impl Runner {
             let source = &self.wanted.options.source;
             return refused(format!("there is no topic {source} to build from"));
         }
-        // What was asked for before is done, and must not take this with it.
-        self.settle_definition().map_err(unavailable)?;
         let mut definition = self.definition.clone();
         definition.rebuild = Some(rebuild);
         self.redefine(definition).map_err(unavailable)?;
@@ -65,7 +60,7 @@ impl Runner {
         Ok(Done::Accepted)
     }
 
-    fn promote_when_ready(&mut self) -> Answer {
+    fn promote_when_ready(&mut self) -> Result<Done, OrderError> {
         let Some(build) = &mut self.building else {
             return Err(OrderError::Conflict(
                 "no generation is being built".to_owned(),
@@ -90,7 +85,7 @@ impl Runner {
         self.redefine(definition)
     }
 
-    fn resume(&mut self) -> Answer {
+    fn resume(&mut self) -> Result<Done, OrderError> {
         if self.unknown {
             let reason = self.failed.clone().unwrap_or_default();
             return Err(OrderError::Conflict(reason));
@@ -110,7 +105,7 @@ impl Runner {
         Ok(Done::Accepted)
     }
 
-    fn digest(&self) -> Answer {
+    fn digest(&self) -> Result<Done, OrderError> {
         let (Some(serving), Some(commit)) = (&self.serving, &self.commit) else {
             let state = self.handle.describe().state;
             return Err(OrderError::Conflict(format!("there are no rows: {state}")));
@@ -137,7 +132,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// An order that could not be done, and may be later.
-fn unavailable(trouble: Trouble) -> OrderError {
+pub(super) fn unavailable(trouble: Trouble) -> OrderError {
     OrderError::Unavailable(match trouble {
         Trouble::Again(reason) | Trouble::Failed(reason) | Trouble::Lost(reason) => reason,
         Trouble::Stopping => "the broker stops".to_owned(),

@@ -65,7 +65,6 @@ fn show(runner: &Runner, change: impl FnOnce(&mut Shown)) {
         shown.positions = positions;
         shown.rows_next = rows_next;
         shown.counts = commit.counts;
-        shown.settled = Arc::clone(&runner.settled);
         shown.memory_bytes = memory_bytes;
         if *shown.definition != *commit.definition {
             shown.definition = commit.definition.as_str().into();

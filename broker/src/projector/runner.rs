@@ -1,6 +1,5 @@
 //! The thread of one view: orders, records, commits, and sleep until there are more.
 use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -20,7 +19,6 @@ use super::handle::{Ask, Handle};
 use super::mirror::Mirror;
 use super::publish;
 use super::recovery::Recovered;
-use super::redrive::Redrive;
 use super::serving::Pending;
 use super::settled::Settled;
 use super::sink::Outputs;
@@ -92,14 +90,10 @@ pub(super) struct Runner {
     /// Why its outputs are not what it says.
     pub(super) broken: Option<String>,
     pub(super) outputs: Outputs,
-    pub(super) settled: Arc<Settled>,
-    /// Below this offset letters are gone, and what settled them was dropped where it could be.
-    pub(super) letters_gone: i64,
+    pub(super) settled: Settled,
     pub(super) serving: Option<Generation>,
     /// The generation that is to take its place.
     pub(super) building: Option<Build>,
-    /// Letters that are being taken after all, one order after the other.
-    pub(super) redrives: VecDeque<Redrive>,
     /// The commit that is under way.
     pub(super) pending: Option<Pending>,
     /// Why no generation is built although one should be.
@@ -142,11 +136,9 @@ impl Runner {
             commit: recovered.commit,
             broken: recovered.broken,
             outputs,
-            settled: Arc::default(),
-            letters_gone: 0,
+            settled: Settled::default(),
             serving: None,
             building: None,
-            redrives: VecDeque::new(),
             pending: None,
             build_refused: None,
             loss: None,
@@ -217,7 +209,6 @@ impl Runner {
 
     fn turn(&mut self) -> Next {
         self.follow_orders();
-        self.refuse_redrives();
         if let Some(at) = self.retry_at {
             let left = at.saturating_duration_since(Instant::now());
             if !left.is_zero() {
@@ -274,10 +265,9 @@ impl Runner {
             self.open()?;
         }
         self.note_loss()?;
-        let redriven = self.redrive()?;
         // Its rows are there for readers all the same.
         if self.definition.paused.is_some() {
-            return Ok(redriven);
+            return Ok(false);
         }
         if self.serving.is_none() && !self.begin()? {
             return Ok(false);
@@ -285,7 +275,7 @@ impl Runner {
         self.finish_commit()?;
         self.settle_definition()?;
         let served = self.serve()?;
-        Ok(self.build()? || served || redriven)
+        Ok(self.build()? || served)
     }
 
     /// Writes down that the source is not what it was, or that the user got over it.
@@ -299,7 +289,7 @@ impl Runner {
     }
 
     /// Writes down which generation serves, once another one does: what was asked for is done.
-    pub(super) fn settle_definition(&mut self) -> Result<(), Trouble> {
+    fn settle_definition(&mut self) -> Result<(), Trouble> {
         let Some(serving) = &self.serving else {
             return Ok(());
         };
@@ -334,7 +324,6 @@ impl Runner {
         let view = self.wanted.view;
         let durable = self.room.durable();
         let generation = Generation::fresh(1, view, &self.wanted.options, topic, durable);
-        self.settled = Arc::new(Settled::new(&generation.topic_id));
         info!(
             view = view.name,
             source = &*generation.topic,
@@ -389,9 +378,13 @@ impl Runner {
         if let Some(broken) = &self.broken {
             generation.frozen = Some(broken.clone());
         }
-        let settled = self.outputs.settled_of(&generation.topic_id);
-        self.settled = Arc::new(settled.map_err(failed)?);
-        self.letters_gone = 0;
+        self.settled = match self.outputs.settled.partition() {
+            None => Settled::default(),
+            Some(partition) => {
+                let next = self.outputs.settled.next();
+                Settled::load(partition, next, &generation.topic_id).map_err(failed)?
+            }
+        };
         if let Some(source) = &generation.source {
             for partition in source.topic.partitions().iter() {
                 partition.watch_appends();
@@ -415,7 +408,7 @@ impl Runner {
     /// Why the view stops for want of memory, if it does.
     pub(super) fn over_limit(&self) -> Option<String> {
         let limit = self.room.settings.projection_memory_max_bytes;
-        let used = self.serving.as_ref()?.engine.memory_bytes() + self.settled.memory_bytes();
+        let used = self.serving.as_ref()?.engine.memory_bytes();
         (used as u64 > limit as u64).then(|| {
             format!(
                 "{}: {used} bytes of rows and seen events, projection_memory_max_bytes is {limit}",

@@ -1,5 +1,5 @@
 //! Reads records that were read or written before: a start's way through a log.
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use protocol::record::{self, BatchHeader, Record, RecordError};
 use storage::ReadError;
@@ -35,19 +35,6 @@ pub fn scan(
     to: i64,
     mut each: impl FnMut(&BatchHeader, &Record<'_>, i64),
 ) -> Result<(), ScanError> {
-    scan_until(partition, from, to, |header, record, offset| {
-        each(header, record, offset);
-        ControlFlow::Continue(())
-    })
-}
-
-/// As [`scan`], until `each` breaks.
-pub fn scan_until(
-    partition: &Partition,
-    from: i64,
-    to: i64,
-    mut each: impl FnMut(&BatchHeader, &Record<'_>, i64) -> ControlFlow<()>,
-) -> Result<(), ScanError> {
     walk(partition, from, to, |header, batch, wanted| {
         one(header, batch, wanted, &mut each)
     })
@@ -70,15 +57,12 @@ pub fn scan_source(
                 .iter()
                 .any(|it| it.has(header))
             {
-                return Ok(ControlFlow::Continue(()));
+                return Ok(());
             }
         }
         // What cannot be read went to the dead letters.
-        let _ = one(header, batch, wanted, &mut |header, record, offset| {
-            each(header, record, offset);
-            ControlFlow::Continue(())
-        });
-        Ok(ControlFlow::Continue(()))
+        let _ = one(header, batch, wanted, &mut each);
+        Ok(())
     })
 }
 
@@ -86,7 +70,7 @@ fn walk(
     partition: &Partition,
     from: i64,
     to: i64,
-    mut each: impl FnMut(&BatchHeader, &[u8], Range<i64>) -> Result<ControlFlow<()>, RecordError>,
+    mut each: impl FnMut(&BatchHeader, &[u8], Range<i64>) -> Result<(), RecordError>,
 ) -> Result<(), ScanError> {
     let mut offset = from.max(partition.log.start_offset());
     while offset < to {
@@ -101,9 +85,7 @@ fn walk(
             let failed = |error| ScanError::Record { offset, error };
             let header = record::verify(rest).map_err(failed)?;
             let (batch, more) = rest.split_at(header.size());
-            if each(&header, batch, offset..to).map_err(failed)?.is_break() {
-                return Ok(());
-            }
+            each(&header, batch, offset..to).map_err(failed)?;
             offset = header.last_offset() + 1;
             rest = more;
         }
@@ -118,19 +100,19 @@ fn one(
     header: &BatchHeader,
     batch: &[u8],
     wanted: Range<i64>,
-    each: &mut impl FnMut(&BatchHeader, &Record<'_>, i64) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, RecordError> {
+    each: &mut impl FnMut(&BatchHeader, &Record<'_>, i64),
+) -> Result<(), RecordError> {
     if header.attributes.is_control() {
-        return Ok(ControlFlow::Continue(()));
+        return Ok(());
     }
     let body = record::decompress(header, batch, DECOMPRESSED_BYTES)?;
     for record in placed(header, &body) {
         let (offset, record) = record?;
-        if wanted.contains(&offset) && each(header, &record, offset).is_break() {
-            return Ok(ControlFlow::Break(()));
+        if wanted.contains(&offset) {
+            each(header, &record, offset);
         }
     }
-    Ok(ControlFlow::Continue(()))
+    Ok(())
 }
 
 /// The records of a batch with their offsets, which rise and end where the batch does: a compressed

@@ -135,9 +135,8 @@ impl Runner {
         &mut self,
         mut letters: Batches,
         rejected: Vec<(Spot, Reason)>,
-        mut settled: Vec<settled::Change>,
+        settled: Vec<settled::Change>,
     ) -> Result<(), Trouble> {
-        settled.extend(self.idle_settlements());
         let Some(serving) = &mut self.serving else {
             return Ok(());
         };
@@ -157,26 +156,6 @@ impl Runner {
             promotes: false,
         });
         self.finish_commit()
-    }
-
-    /// Settled letters that nobody has to know of any more, once some letters are gone.
-    fn idle_settlements(&mut self) -> Vec<settled::Change> {
-        let letters = self.outputs.letters.partition();
-        let start = letters.map_or(0, |letters| letters.log.start_offset());
-        let source = self.serving.as_ref().and_then(|it| it.source.as_ref());
-        let Some(source) = source.filter(|_| start > self.letters_gone) else {
-            return Vec::new();
-        };
-        let is_gone = |(partition, offset): Spot| {
-            let partition = source.topic.partition(partition);
-            partition.is_some_and(|partition| offset < partition.log.start_offset())
-        };
-        let most = self.room.settings.projection_commit_max_records as usize;
-        let idle = self.settled.idle(start, is_gone, most);
-        if idle.len() < most {
-            self.letters_gone = start;
-        }
-        idle
     }
 
     /// Gets the commit that is under way through its steps.
@@ -230,13 +209,13 @@ impl Runner {
             serving.engine.commit(first);
             serving.sequence = sequence;
         }
-        for change in &pending.settled {
+        for change in pending.settled {
             self.settled.apply(change);
         }
         for (_, reason) in &pending.rejected {
             self.handle.stats().letter(*reason);
         }
-        self.follow_commit(&pending);
+        self.letters_written(&pending.rejected);
         publish::committed(self, before.as_ref());
         crash::passage(7);
         let mirror = &mut self.mirror;

@@ -7,7 +7,6 @@ use projection::{Counts, Table};
 
 use super::describe::{Building, Description, Lag, State};
 use super::handle::Serving;
-use super::settled::Settled;
 use crate::metadata::Topic;
 
 /// A view that was up to date this lately is not behind: it takes in what just came.
@@ -53,8 +52,6 @@ pub struct Shown {
     pub rows_next: i64,
     /// What became of the records.
     pub counts: Counts,
-    /// Dead letters that were dealt with.
-    pub settled: Arc<Settled>,
     /// Bytes of memory.
     pub memory_bytes: u64,
     /// When the process began to look.

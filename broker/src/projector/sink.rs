@@ -16,8 +16,6 @@ use tokio::sync::watch;
 use super::commits::{CommitError, Commits};
 use super::crash;
 use super::output::{Kind, Output, OutputError};
-use super::scan::ScanError;
-use super::settled::Settled;
 use crate::metadata::Topics;
 use storage::AppendError;
 
@@ -91,14 +89,6 @@ impl Outputs {
         self.rows.cut()?;
         self.letters.cut()?;
         self.settled.cut()
-    }
-
-    /// The letters of a source that are settled.
-    pub fn settled_of(&self, topic_id: &str) -> Result<Settled, ScanError> {
-        match self.settled.partition() {
-            None => Ok(Settled::new(topic_id)),
-            Some(partition) => Settled::load(partition, self.settled.next(), topic_id),
-        }
     }
 
     fn all(&self) -> [&Output; 3] {

@@ -40,8 +40,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Whether nothing is left, of whatever it is.
-    pub fn is_spent(&self) -> bool {
+    fn is_spent(&self) -> bool {
         self.is_used_up() || Instant::now() >= self.until
     }
 
@@ -49,17 +48,12 @@ impl Budget {
         self.records == 0 || self.bytes == 0
     }
 
-    /// Spends some on a record of so many bytes.
-    pub fn take(&mut self, bytes: usize) {
+    fn take(&mut self, record: &Record<'_>) {
+        let size = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let size = size(record.key) + size(record.value) + record.raw_headers.len();
         self.records = self.records.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes);
+        self.bytes = self.bytes.saturating_sub(size);
     }
-}
-
-/// Bytes of key, value and headers.
-pub fn size(record: &Record<'_>) -> usize {
-    let size = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-    size(record.key) + size(record.value) + record.raw_headers.len()
 }
 
 /// Why a source cannot be read on.
@@ -166,9 +160,7 @@ impl Source {
         Some((Arc::clone(partition), partition.last_stable_offset() - 1))
     }
 
-    /// Hands records to `each` until it breaks, the budget is spent, or there is no more to read. One
-    /// batch is looked at although the time is up: a read that gives nothing says that there is
-    /// nothing, and whoever hears that sleeps.
+    /// Hands records to `each` until it breaks, the budget is spent, or there is no more to read.
     /// `bound` holds, by partition, offsets that must not be reached. What is left of the budget
     /// tells how much was read.
     pub fn read(
@@ -178,8 +170,8 @@ impl Source {
         mut each: impl FnMut(Item) -> ControlFlow<()>,
     ) -> Result<(), SourceError> {
         let partitions = self.topic.partitions();
-        let (mut quiet, mut begun) = (0, false);
-        while quiet < partitions.len() && !budget.is_used_up() && !(begun && budget.is_spent()) {
+        let mut quiet = 0;
+        while quiet < partitions.len() && !budget.is_spent() {
             let partition = &partitions[self.turn % partitions.len()];
             self.turn = (self.turn + 1) % partitions.len();
             let index = partition.index;
@@ -207,7 +199,6 @@ impl Source {
             }
             let moved = self.next.get(&index).is_some_and(|now| *now > next);
             quiet = if moved { 0 } else { quiet + 1 };
-            begun |= moved;
         }
         Ok(())
     }
@@ -225,7 +216,7 @@ impl Source {
         let aborted = partition.log.aborted(range.next, read.next_offset);
         let mut rest = &read.records[..];
         let mut next = range.next;
-        while !rest.is_empty() && next < range.bound {
+        while !rest.is_empty() && next < range.bound && !budget.is_spent() {
             let verified = record::verify(rest);
             let header = verified.map_err(|error| self.corrupt(partition, next, &error))?;
             let (batch, more) = rest.split_at(header.size());
@@ -240,9 +231,6 @@ impl Source {
             self.next.insert(partition.index, next);
             if flow.is_break() {
                 return Ok(flow);
-            }
-            if budget.is_spent() {
-                break;
             }
             rest = more;
         }
@@ -292,7 +280,7 @@ impl Source {
                 value: record.value,
             };
             flow = each(Item::Record(input, &record));
-            budget.take(size(&record));
+            budget.take(&record);
             next = offset + 1;
         }
         if unfinished {

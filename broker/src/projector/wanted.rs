@@ -20,7 +20,7 @@ pub struct Wanted {
 pub enum WantedError {
     /// A view that does not exist.
     #[error(
-        "there is no view {name:?}{}; there are: {}",
+        "projections: there is no view {name:?}{}; there are: {}",
         nearest.as_ref().map_or_else(String::new, |name| format!(" (did you mean {name}?)")),
         names().join(", ")
     )]
@@ -31,10 +31,10 @@ pub enum WantedError {
         nearest: Option<String>,
     },
     /// A view named more than once.
-    #[error("the view {0} is named twice")]
+    #[error("projections: the view {0} is named twice")]
     Twice(String),
     /// A source that cannot be.
-    #[error("{view} cannot be made from {topic:?}: {reason}")]
+    #[error("projections: {view} cannot be made from {topic:?}: {reason}")]
     Source {
         /// View.
         view: String,
@@ -44,18 +44,8 @@ pub enum WantedError {
         reason: String,
     },
     /// An alias that cannot be read.
-    #[error("{0:?} is not of the form TOPIC.FIELD=NAME")]
+    #[error("projection_aliases: {0:?} is not of the form TOPIC.FIELD=NAME")]
     Alias(String),
-}
-
-impl WantedError {
-    /// The setting that is wrong.
-    pub fn key(&self) -> &'static str {
-        match self {
-            Self::Unknown { .. } | Self::Twice(_) | Self::Source { .. } => "projections",
-            Self::Alias(_) => "projection_aliases",
-        }
-    }
 }
 
 fn names() -> Vec<&'static str> {

@@ -2,7 +2,7 @@
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
-use protocol::error;
+use protocol::error::ErrorCode;
 
 use super::page::Page;
 use crate::broker::Broker;
@@ -80,6 +80,35 @@ fn errors(page: &mut Page, broker: &Broker) {
         "Errors in responses, by Kafka's names.",
     );
     for (code, count) in broker.metrics.error_counts() {
-        errors.sample(&[("error", &error::name(code))], count);
+        errors.sample(&[("error", &error_name(code))], count);
+    }
+}
+
+/// Kafka's own spelling, e.g. `NOT_COORDINATOR`; the number if the code has no name.
+fn error_name(code: i16) -> String {
+    let camel = match ErrorCode::try_from_code(code) {
+        None | Some(ErrorCode::Unknown(_)) => return code.to_string(),
+        Some(error) => error.to_string(),
+    };
+    let mut name = String::with_capacity(camel.len() + 4);
+    for letter in camel.chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_kafkas_names() {
+        assert_eq!(error_name(-1), "UNKNOWN_SERVER_ERROR");
+        assert_eq!(error_name(3), "UNKNOWN_TOPIC_OR_PARTITION");
+        assert_eq!(error_name(16), "NOT_COORDINATOR");
+        assert_eq!(error_name(255), "255");
     }
 }

@@ -187,8 +187,7 @@ topic_configs! {
     segment_bytes: i32 = "segment.bytes", AtLeast(14), (log_segment_bytes);
     /// Largest size of an index file.
     segment_index_bytes: i32 = "segment.index.bytes", AtLeast(4), (log_index_size_max_bytes);
-    /// Random time taken off `segment.ms`. Taken and without effect: it keeps many brokers from
-    /// closing their segments together.
+    /// Random time taken off `segment.ms`.
     segment_jitter_ms: i64 = "segment.jitter.ms", AtLeast(0), (log_roll_jitter_ms);
     /// Time after which a segment is closed.
     segment_ms: i64 = "segment.ms", AtLeast(1), (log_roll_ms);

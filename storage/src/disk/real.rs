@@ -127,13 +127,6 @@ impl DiskFile for File {
         loop {
             match rustix::fs::fallocate(self, FallocateFlags::empty(), position, length) {
                 Err(Errno::INTR) => {}
-                // Some file systems cannot, over a network mostly. There a full disk is an error of
-                // the write.
-                Err(Errno::OPNOTSUPP) => {
-                    let end = position + length;
-                    let is_longer = DiskFile::length(self)? >= end;
-                    return if is_longer { Ok(()) } else { self.set_len(end) };
-                }
                 done => return Ok(done?),
             }
         }

@@ -156,18 +156,19 @@ impl Log {
     }
 
     /// Makes durable what a start relies on below the recovery point, and moves that up to the
-    /// flushed offset.
-    pub(crate) fn checkpoint(&self) -> Result<(), StorageError> {
+    /// flushed offset. Tells whether it moved.
+    pub(crate) fn checkpoint(&self) -> Result<bool, StorageError> {
         let flushed = self.flushed_offset();
         // A segment that was sealed since may have new indexes, though nothing is above the point.
         if flushed == self.recovery_point() && self.writer.hold().unsynced.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let _maintenance = self.maintenance.hold();
         if self.is_closed() || self.is_poisoned() {
-            return Ok(());
+            return Ok(false);
         }
-        self.checkpoint_held()
+        self.checkpoint_held()?;
+        Ok(true)
     }
 
     pub(super) fn checkpoint_held(&self) -> Result<(), StorageError> {
@@ -196,7 +197,7 @@ impl Log {
             segment.sync_indexes()?;
             // Written anew: what a sync that failed has lost no later one brings back, and nobody
             // would notice.
-            self.settle_aborted(segment)?;
+            self.settle_aborted(segment, &[])?;
         }
         if sealed.is_empty() {
             return Ok(());
@@ -240,9 +241,7 @@ impl Log {
             let rolled = std::mem::take(&mut writer.unflushed);
             (rolled, active, writer.names.are_dirty())
         };
-        if let Err(error) = active.write_indexes() {
-            tracing::warn!(%error, "an index is not written; it will be built from the batches");
-        }
+        active.write_indexes()?;
         // Appends may have slipped in between the flush and the lock, and have rolled the log.
         for segment in &rolled {
             segment.seal()?;

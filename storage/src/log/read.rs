@@ -99,28 +99,6 @@ impl Log {
         )
     }
 
-    /// For whoever goes round a bad batch at `offset`: where the next whole one begins, or the log end
-    /// offset.
-    pub fn next_whole(&self, offset: i64) -> Result<i64, ReadError> {
-        self.check_range(offset)?;
-        let end_offset = self.end_offset();
-        let mut segment = self.segments.holding(offset);
-        while let Some(here) = segment {
-            let base_offset = here.base_offset();
-            let contents = self.contents(&here, offset)?;
-            let whole = contents.batches_from(base_offset, offset).find(|found| {
-                let header = &found.header;
-                let fits = header.base_offset > offset && header.last_offset() < end_offset;
-                fits && contents.is_whole(found)
-            });
-            if let Some(found) = whole {
-                return Ok(found.header.base_offset);
-            }
-            segment = self.segments.after(base_offset);
-        }
-        Ok(end_offset)
-    }
-
     pub(super) fn check_range(&self, offset: i64) -> Result<(), ReadError> {
         if self.is_closed() {
             return Err(ReadError::Closed);
@@ -161,10 +139,7 @@ impl Log {
             match self.segments.after(segment.base_offset()) {
                 Some(next) => segment = next,
                 // A hole at the end: nothing will ever be there, and whoever waits for it has to know.
-                // Where Apache Kafka's cleaner was, it is a gap before what will be appended next.
-                None if (self.first_dirty_offset()..self.end_offset()).contains(&offset) => {
-                    return Err(corrupt(&segment, offset));
-                }
+                None if offset < self.end_offset() => return Err(corrupt(&segment, offset)),
                 None => return Ok(None),
             }
         }

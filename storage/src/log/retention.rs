@@ -64,11 +64,10 @@ impl Log {
         let mut writer = self.writer.hold();
         let mut rolled = self.roll(&mut writer);
         if let Err(error) = &rolled
-            && error.is_full()
+            && error.source.kind() == ErrorKind::StorageFull
         {
             self.services.ballast.let_go();
             rolled = self.roll(&mut writer);
-            self.services.ballast.take();
         }
         drop(writer);
         if rolled? {
@@ -226,21 +225,12 @@ impl Log {
     pub(crate) fn delete(&self) -> Result<(), StorageError> {
         let _maintenance = self.maintenance.hold();
         let mut writer = self.writer.hold();
-        let is_again = self.closed.swap(true, Ordering::AcqRel);
+        self.closed.store(true, Ordering::Release);
         writer.open = None;
         let deleted = self
             .dir
             .with_file_name(data_dir::deleted_name(&self.key.0, self.key.1));
-        match self.files().rename(&self.dir, &deleted) {
-            // An attempt before this one came so far; its folder goes at the next start.
-            Err(error) if is_again && error.source.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                // It goes on: else a shutdown would pass it over, and be called clean.
-                self.closed.store(is_again, Ordering::Release);
-                return Err(error);
-            }
-            Ok(()) => {}
-        }
+        self.files().rename(&self.dir, &deleted)?;
         // Before the topic's name can be used again.
         self.files().sync_parent(&self.dir)?;
         reaper::remove_dir(self.files(), deleted, self.services.by_hand);

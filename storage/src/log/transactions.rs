@@ -43,21 +43,22 @@ impl Log {
     /// A cleaned segment has taken the place of several: so does its index.
     pub(super) fn merge_aborted(&self, cleaned: &Segment, others: &[i64]) {
         // Until that is done the files of all of them count together.
-        let strays = others.iter().copied();
-        self.aborted.exclusive().add_strays(strays);
-        if let Err(error) = self.settle_aborted(cleaned) {
+        if let Err(error) = self.settle_aborted(cleaned, others) {
             tracing::warn!(%error, "an index of aborted transactions is not merged yet");
         }
     }
 
-    /// Writes the index of a segment durably, in the place of those of segments that are gone.
-    pub(super) fn settle_aborted(&self, segment: &Segment) -> Result<(), StorageError> {
+    /// Writes the index of a segment durably, in the place of the one of segments that are gone.
+    pub(super) fn settle_aborted(
+        &self,
+        segment: &Segment,
+        others: &[i64],
+    ) -> Result<(), StorageError> {
         let next = self.segments.after(segment.base_offset());
         let end = next.map_or(self.end_offset(), |next| next.base_offset());
         let aborted = self.aborted.shared().clone();
-        aborted.settle(self.files(), &self.dir, segment, end)?;
-        self.aborted.exclusive().note_settled(segment, end);
-        Ok(())
+        let others = others.iter().copied();
+        aborted.settle(self.files(), &self.dir, segment, end, others)
     }
 
     /// Forgets aborted transactions of which no batch is left, and whose markers in `segments`, which
@@ -70,14 +71,18 @@ impl Log {
         if markers.is_empty() {
             return Ok(());
         }
-        self.aborted.exclusive().forget(markers);
+        let left = {
+            let mut aborted = self.aborted.exclusive();
+            aborted.forget(markers);
+            aborted.clone()
+        };
         for segment in segments {
             let base_offset = segment.base_offset();
             let next = self.segments.after(base_offset);
             let end = next.map_or(self.end_offset(), |next| next.base_offset());
             let own = base_offset..end;
             if markers.iter().any(|marker| own.contains(marker)) {
-                self.settle_aborted(segment)?;
+                left.settle(self.files(), &self.dir, segment, end, None)?;
             }
         }
         Ok(())

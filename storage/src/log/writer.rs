@@ -72,7 +72,7 @@ impl Writer {
             snapshot_offset: recovered.snapshot_offset,
             leader_epoch: recovered.epochs.latest(),
             unflushed: Vec::new(),
-            unsynced: recovered.unsettled.clone(),
+            unsynced: Vec::new(),
             names: Names::default(),
             unflushed_records: 0,
         }

@@ -5,7 +5,7 @@
 //! records would be missing in the middle. Our own cleaner leaves none, and cleans only what is
 //! durable: a gap is a cleaner's if it lies below the offset that the cleaner's checkpoint tells, or
 //! if a segment at its edge or after it shows that it was compacted, so that all before that was
-//! durable. In a directory that is ours only from this start on every gap is a cleaner's.
+//! durable.
 use protocol::record::verify;
 
 use super::Opening;
@@ -20,7 +20,7 @@ impl Opening<'_> {
         if self.is_torn || bases[1] < self.recovered.end {
             return Ok(false);
         }
-        if self.known.is_foreign || bases[1] <= self.known.cleaned {
+        if bases[1] <= self.known.cleaned {
             return Ok(true);
         }
         for &base_offset in bases {

@@ -1,4 +1,5 @@
 //! The look of recovery at one segment, batch by batch.
+use std::io::ErrorKind;
 use std::path::Path;
 
 use protocol::record::verify;
@@ -104,7 +105,7 @@ pub(super) fn keep_copy(
     match files.write(&copy, torn, true) {
         Ok(()) => tracing::warn!(path = %path.display(), position = end, bytes = torn.len(),
             copy = %copy.display(), "cut at a torn batch; a copy is kept"),
-        Err(error) if error.is_full() => {
+        Err(error) if is_full(&error) => {
             files.remove(&copy)?;
             tracing::error!(path = %path.display(), position = end, bytes = torn.len(), %error,
                 "cut at a torn batch; the disk is full, and no copy is kept");
@@ -112,4 +113,9 @@ pub(super) fn keep_copy(
         Err(error) => return Err(error),
     }
     Ok(torn.len() as u64)
+}
+
+fn is_full(error: &StorageError) -> bool {
+    let kind = error.source.kind();
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

@@ -5,10 +5,6 @@ use std::io;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     Sync,
-    /// No descriptor is left for a file or a folder.
-    Open,
-    /// No memory is left to map a file.
-    Map,
     Create,
     Rename,
     Allocate,
@@ -48,11 +44,7 @@ impl Faults {
             self.armed = (wait > 0).then(|| (kind, wait - 1));
             if wait == 0 {
                 self.fired += 1;
-                return Err(io::Error::from_raw_os_error(match what {
-                    Fault::Open => libc::EMFILE,
-                    Fault::Map => libc::ENOMEM,
-                    _ => libc::EIO,
-                }));
+                return Err(io::Error::from_raw_os_error(libc::EIO));
             }
         }
         Ok(())

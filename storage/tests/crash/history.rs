@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use protocol::record::{BatchHeader, TimestampType};
 use storage::{
-    Append, Cleanup, FlushPolicy, Log, LogConfig, LogObserver, Logs, OpenError, Origin,
-    PartitionDir, ReadError, Recovery, StorageOptions,
+    Append, Cleanup, FlushPolicy, Log, LogConfig, LogObserver, Logs, Origin, PartitionDir,
+    Recovery, StorageOptions,
 };
 
 use crate::disk::SimulatedDisk;
 use crate::faults::Fault;
 use crate::random::Random;
-use crate::world::{Batch, Key, Partition, Presence};
+use crate::world::{Key, Partition, Presence};
 use crate::writing::Writing;
 
 pub const NOW: i64 = 1_750_000_000_000;
@@ -89,12 +89,12 @@ pub fn options(dir: &Path) -> StorageOptions {
 }
 
 impl Process {
-    /// Starts on the files in `dir`, if the disk lets it.
-    pub fn start(disk: &SimulatedDisk, dir: &Path, mut random: Random) -> Result<Self, OpenError> {
+    /// Starts on the files in `dir`. `None` if the disk does not let it.
+    pub fn start(disk: &SimulatedDisk, dir: &Path, mut random: Random) -> Option<Self> {
         let config = config(&mut random);
         disk.state().world.closed = false;
         let opened = Logs::open_by_hand(Arc::new(disk.clone()), options(dir), &config);
-        let (logs, recovery) = opened?;
+        let (logs, recovery) = opened.ok()?;
         let mut process = Self {
             disk: disk.clone(),
             logs: Some(logs),
@@ -105,19 +105,14 @@ impl Process {
             random,
         };
         process.adopt(&recovery);
-        Ok(process)
+        Some(process)
     }
 
     /// Takes what recovery says as promised: it vouches for all that is there.
     fn adopt(&mut self, recovery: &Recovery) {
         let mut state = self.disk.state();
         for partition in state.world.partitions.values_mut() {
-            // What a creation that failed has made was removed, maybe not durably (seed 10983).
-            let never_made =
-                partition.presence == Presence::Unsettled && partition.batches.is_empty();
-            if !never_made {
-                Arc::make_mut(partition).presence = Presence::Absent;
-            }
+            Arc::make_mut(partition).presence = Presence::Absent;
         }
         for found in &recovery.partitions {
             let key = (found.topic.clone(), found.partition);
@@ -368,9 +363,6 @@ impl Process {
             let partition = state.world.partition(&key);
             let cut = partition.batches.iter().find(|batch| batch.end() > offset);
             let cut = cut.map_or(offset, |batch| batch.base_offset);
-            // Where nothing is left before it, it goes down to the last batch (seed 12538).
-            let before = partition.batches.iter().rfind(|batch| batch.end() <= cut);
-            let cut = before.map_or(cut, Batch::end);
             partition.withdraw(cut);
             partition.start = partition.start.min(cut);
         }
@@ -378,11 +370,6 @@ impl Process {
         let cut = log.truncate(offset);
         let mut state = self.disk.state();
         let partition = state.world.partition(&key);
-        if cut.is_err() {
-            // The file says so still (seed 6572).
-            partition.start_doubt = partition.start_doubt.max(start);
-            partition.start_limit = partition.start_limit.max(start);
-        }
         if cut.is_err() || offset >= end {
             // Until the next start any part of it may be cut, also if a later cut that has nothing
             // to do succeeds (seed 3744).
@@ -427,17 +414,11 @@ impl Process {
     }
 
     fn delete(&mut self) {
-        let Some((key, log)) = self.pick() else {
-            return;
-        };
+        let Some((key, _)) = self.pick() else { return };
         self.open.retain(|(open, _)| *open != key);
         self.disk.state().world.partition(&key).presence = Presence::Unsettled;
         if self.logs().delete(&key.0, key.1).is_ok() {
             self.disk.state().world.partition(&key).presence = Presence::Absent;
-        } else if !matches!(log.read(0, 0, 0, false), Err(ReadError::Closed)) {
-            // Nothing was done, and it goes on.
-            self.disk.state().world.partition(&key).presence = Presence::Present;
-            self.open.push((key, log));
         }
     }
 
@@ -454,7 +435,7 @@ impl Process {
             state.faults.full = false;
             return;
         }
-        let fault = match self.random.below(10) {
+        let fault = match self.random.below(8) {
             0 => {
                 state.faults.full = true;
                 return;
@@ -464,8 +445,6 @@ impl Process {
             3 => Fault::Rename,
             4 => Fault::Allocate,
             5 => Fault::Write { grows: false },
-            6 => Fault::Open,
-            7 => Fault::Map,
             _ => Fault::ShortWrite,
         };
         state.faults.armed = Some((fault, self.random.below(4)));
@@ -491,7 +470,7 @@ fn settle_failed(partition: &mut Partition, found: &PartitionDir) {
     let end = found.log.end_offset();
     let removed = Some(std::mem::take(&mut partition.removed)).filter(|r| !r.is_empty());
     let failed = std::mem::take(&mut partition.failed);
-    for failed in failed.into_iter().chain(removed.clone()) {
+    for failed in failed.into_iter().chain(removed) {
         let base_offset = failed[0].base_offset;
         let crc = |bytes: &[u8]| BatchHeader::parse(bytes).ok().map(|header| header.crc);
         let there = found.log.read(base_offset, end, 1, true);
@@ -501,9 +480,5 @@ fn settle_failed(partition: &mut Partition, found: &PartitionDir) {
             batches.extend(failed);
             return;
         }
-    }
-    if end == 0 {
-        // Still nothing is durable in its place (seed 6458).
-        partition.removed = removed.unwrap_or_default();
     }
 }

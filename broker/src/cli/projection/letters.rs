@@ -65,7 +65,7 @@ struct Chosen {
 
 /// Shows dead letters.
 pub(super) async fn list(args: &DlqArgs) -> Result<()> {
-    let mut table = Table::new(&["reason", "place", "settled", "message"]);
+    let mut table = Table::new(&["reason", "place", "message"]);
     let (mut left, mut cursor) = (args.limit, None::<String>);
     while left > 0 {
         let path = args.path(left.min(PAGE), cursor.as_deref());
@@ -75,7 +75,7 @@ pub(super) async fn list(args: &DlqArgs) -> Result<()> {
             if args.json {
                 writeln!(io::stdout(), "{letter}")?;
             } else {
-                let cells = ["reason", "id", "settled", "message"];
+                let cells = ["reason", "id", "message"];
                 table.row(cells.map(|name| letter[name].clone()).into());
             }
         }

@@ -15,11 +15,6 @@ pub fn load(journal: &Journal) -> Result<HashMap<Arc<str>, Group>, JournalError>
             tracing::error!(%error, "skipped a record of the groups' journal");
         }
     })?;
-    let log = &journal.partition().log;
-    loading.end_lost(|producer_id| {
-        let producer = log.producer(producer_id);
-        producer.is_some_and(|it| it.transaction_start_offset >= 0)
-    });
     Ok(loading.finish())
 }
 
@@ -29,8 +24,6 @@ pub struct Loading {
     groups: HashMap<Arc<str>, Group>,
     /// Groups with offsets in doubt, by producer.
     in_doubt: HashMap<i64, HashSet<Arc<str>>>,
-    /// Some of the journal cannot be read.
-    is_damaged: bool,
 }
 
 impl Loading {
@@ -46,10 +39,6 @@ impl Loading {
                 }
                 Ok(())
             }
-            Replayed::Damage => {
-                self.is_damaged = true;
-                Ok(())
-            }
             Replayed::Entry {
                 key,
                 value,
@@ -57,24 +46,6 @@ impl Loading {
                 producer_id,
                 ..
             } => self.apply_entry(key, value, offset, producer_id),
-        }
-    }
-
-    /// Ends the transactions that are not open in the log, and whose markers were damaged: what they
-    /// committed is consumed again, rather than left out or waited for.
-    pub fn end_lost(&mut self, is_open: impl Fn(i64) -> bool) {
-        if !self.is_damaged {
-            return;
-        }
-        let lost: Vec<i64> = self.in_doubt.keys().copied().collect();
-        for producer_id in lost.into_iter().filter(|id| !is_open(*id)) {
-            tracing::error!(
-                producer_id,
-                "dropped the offsets of a transaction of which the end is damaged"
-            );
-            for name in self.in_doubt.remove(&producer_id).unwrap_or_default() {
-                self.group(&name).end_transaction(producer_id, false);
-            }
         }
     }
 

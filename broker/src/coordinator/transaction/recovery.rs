@@ -15,7 +15,7 @@ use storage::ProducerInfo;
 use super::state::{Identity, State, Transaction};
 use super::transactions::{Place, Transactions, Written};
 use super::{TOPIC, formats};
-use crate::coordinator::{Groups, Journal, JournalError, Replayed};
+use crate::coordinator::{Groups, Journal, JournalError};
 use crate::metadata::{ProducerIds, Topics};
 use crate::partition::now_ms;
 
@@ -37,22 +37,16 @@ impl Transactions {
             transactions.forget_unused(&place);
             transactions.resume(&place);
         }
-        transactions.abort_unknown(whole);
+        if whole {
+            transactions.abort_unknown();
+        }
         Ok(Arc::new(transactions))
     }
 
     /// Returns whether every record could be read.
     fn load(&self, journal: &Journal) -> Result<bool, JournalError> {
         let mut whole = true;
-        journal.replay_all(|replayed| {
-            let (key, value) = match replayed {
-                Replayed::Entry { key, value, .. } => (key, value),
-                Replayed::End { .. } => return,
-                Replayed::Damage => {
-                    whole = false;
-                    return;
-                }
-            };
+        journal.replay(|key, value, _| {
             let applied = formats::read_key(key).and_then(|id| {
                 let transaction = value.map(formats::read).transpose()?;
                 Ok((id, transaction))
@@ -110,20 +104,13 @@ impl Transactions {
         }
     }
 
-    /// Aborts the transactions that logs hold open and the coordinator does not. If it may have
-    /// forgotten some, since its journal is not `whole`, they are left to the user: they could have
-    /// been committed.
-    pub(super) fn abort_unknown(&self, whole: bool) {
+    /// Aborts the transactions that logs hold open and the coordinator does not.
+    fn abort_unknown(&self) {
         let all = self.all();
         let all = all
             .iter()
             .filter_map(|place| place.lock().transaction.clone());
-        let mut known: HashMap<i64, Arc<Transaction>> = HashMap::new();
-        for it in all {
-            // Its last transaction, if that used up the epochs of the id before.
-            known.insert(it.previous_id, Arc::clone(&it));
-            known.insert(it.producer.id, it);
-        }
+        let known: HashMap<i64, _> = all.map(|it| (it.producer.id, it)).collect();
         for topic in self.topics.all() {
             for partition in topic.partitions().iter() {
                 if !partition.log.has_open_transactions() {
@@ -139,51 +126,26 @@ impl Transactions {
                     }
                     // Its marker was on disk, and is lost to damage.
                     let commits = known.is_some_and(|it| it.has_committed(open));
-                    let first_offset = producer.transaction_start_offset;
-                    if whole || commits {
-                        self.end_unknown(&topic.name, partition.index, open, first_offset, commits);
-                        continue;
-                    }
-                    tracing::error!(
+                    let fenced = Identity {
+                        // So that its client, if it asks again for an answer that it never got, is
+                        // refused, and aborts: with the same epoch it would be told that its batch
+                        // is a duplicate of one that stands, and would commit without it.
+                        epoch: open.epoch.saturating_add(1),
+                        ..open
+                    };
+                    let marked = self.mark(&topic.name, partition.index, fenced, commits, None);
+                    tracing::warn!(
                         topic = &*topic.name,
                         partition = partition.index,
                         producer_id = open.id,
-                        offset = first_offset,
-                        "left a transaction open: what became of it may be in the damaged part of \
-                         {TOPIC}, and readers of committed records wait at this offset; \
-                         `klamm transaction abort` aborts it"
+                        offset = producer.transaction_start_offset,
+                        commits,
+                        marked = marked.is_ok(),
+                        "a log held a transaction open that is not"
                     );
                 }
             }
         }
-    }
-
-    /// Ends what a log holds open and nobody else will end.
-    fn end_unknown(
-        &self,
-        topic: &str,
-        partition: i32,
-        open: Identity,
-        first_offset: i64,
-        commits: bool,
-    ) {
-        let fenced = Identity {
-            // So that its client, if it asks again for an answer that it never got, is refused, and
-            // aborts: with the same epoch it would be told that its batch is a duplicate of one that
-            // stands, and would commit without it.
-            epoch: open.epoch.saturating_add(1),
-            ..open
-        };
-        let marked = self.mark(topic, partition, fenced, commits, None);
-        tracing::warn!(
-            topic,
-            partition,
-            producer_id = open.id,
-            offset = first_offset,
-            commits,
-            marked = marked.is_ok(),
-            "a log held a transaction open that is not"
-        );
     }
 }
 

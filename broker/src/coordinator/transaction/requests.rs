@@ -81,20 +81,21 @@ impl Transactions {
         Ok(producer)
     }
 
-    /// AddPartitionsToTxn. Returns what has to be on disk before it counts.
-    pub fn add(
+    /// AddPartitionsToTxn.
+    pub async fn add(
         &self,
         id: &str,
         who: Identity,
         partitions: &[(Arc<str>, i32)],
-    ) -> Result<Written, ErrorCode> {
+    ) -> Result<(), ErrorCode> {
         check_id(id)?;
-        self.with(id, |place, slot, transaction| {
+        let written = self.with(id, |place, slot, transaction| {
             if let Some(next) = transaction.add(who, partitions, 0, now_ms())? {
                 place.become_next(slot, next)?;
             }
             Ok(place.last_written(slot))
-        })
+        })?;
+        written.durable().await
     }
 
     /// Whether all these partitions are in the transaction: one answer each.

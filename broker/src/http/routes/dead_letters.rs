@@ -69,19 +69,15 @@ pub(super) async fn page(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(asked) = asked?;
-    let view = rooms.view(&name)?;
+    rooms.view(&name)?;
     let limit = limit(asked.limit, LETTERS, MAX_LETTERS)?;
     let reason = asked.reason.as_deref().map(reason).transpose()?;
     // The topic is made with the first letter.
     let topics = &rooms.broker()?.topics;
-    let (mut letters, cursor) = match topics.partition(&format!("{name}.dlq"), 0) {
+    let (letters, cursor) = match topics.partition(&format!("{name}.dlq"), 0) {
         Some(partition) => gather(&partition, limit, reason, asked.order, asked.cursor).await?,
         None => (Vec::new(), None),
     };
-    let settled = view.settled();
-    for letter in &mut letters {
-        letter.settled = letter.settled_in(&settled);
-    }
     let cursor = cursor.map(|cursor| cursor.to_string());
     Ok(axum::Json(json!({"letters": letters, "cursor": cursor})).into_response())
 }

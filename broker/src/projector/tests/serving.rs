@@ -1,13 +1,9 @@
 //! From a record to a row that every reader sees.
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::time::Instant;
-
 use projection::Counts;
 
 use super::stage::{Stage, event, events, key};
 use crate::projector::scan::scan;
-use crate::projector::source::{Budget, Item, Source, timestamp};
+use crate::projector::source::timestamp;
 use crate::projector::{Done, Order, OrderError, State};
 
 const VIEW: &str = "user_activity";
@@ -233,32 +229,4 @@ fn a_damaged_batch_stops_a_view_at_its_place() {
     std::fs::write(&log, whole).unwrap();
     stage.start(&[("projections", VIEW)]);
     assert_eq!(stage.settle(VIEW).counts.input, 20);
-}
-
-#[test]
-fn a_source_gets_on_although_the_time_for_it_is_up() {
-    let stage = Stage::new(&[("projections", "")]);
-    stage.create("events", 2);
-    for batch in 0..3 {
-        stage.produce("events", batch % 2, &events(0..5));
-    }
-    let topic = stage.open().topics.get("events").unwrap();
-    let mut source = Source::new(topic, false, BTreeMap::new());
-    let mut records = 0;
-    while source.has_more() {
-        let before = records;
-        // As when the disk, or whoever has the processor, took all of it.
-        let mut budget = Budget {
-            records: 100,
-            bytes: 1 << 20,
-            until: Instant::now(),
-        };
-        let read = source.read(None, &mut budget, |item| {
-            records += i32::from(matches!(item, Item::Record(..)));
-            ControlFlow::Continue(())
-        });
-        read.unwrap();
-        assert!(records > before, "nothing was read");
-    }
-    assert_eq!(records, 15);
 }

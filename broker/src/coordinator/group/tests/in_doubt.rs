@@ -3,10 +3,7 @@ use protocol::error::ErrorCode;
 
 use super::super::classic::{Group, State};
 use super::super::commit::{Commit, Committer};
-use super::super::formats::{self, Committed};
-use super::super::load::Loading;
 use super::stage::*;
-use crate::coordinator::Replayed;
 
 const NOBODY: Committer<'static> = Committer {
     member_id: "",
@@ -172,32 +169,4 @@ fn an_offset_does_not_expire_while_the_next_is_in_doubt() {
     stage.end(7, false);
     stage.turn(Group::expire_offsets).unwrap();
     assert_eq!(offset_of(&stage), (-1, false));
-}
-
-/// Nothing would end it, and whoever asks for stable offsets would wait for ever.
-#[test]
-fn they_are_dropped_if_their_end_is_damaged() {
-    let (_, _, committed): (_, _, Committed) = commit(5).remove(0).made(0, None);
-    let (key, value) = (formats::offset_key("g", "t", 0), committed.write());
-    for (is_damaged, is_open, in_doubt) in [
-        (true, false, false),
-        (true, true, true),
-        (false, false, true),
-    ] {
-        let mut loading = Loading::default();
-        let entry = Replayed::Entry {
-            key: &key,
-            value: Some(&value),
-            timestamp: 0,
-            offset: 0,
-            producer_id: Some(7),
-        };
-        loading.apply(entry).unwrap();
-        if is_damaged {
-            loading.apply(Replayed::Damage).unwrap();
-        }
-        loading.end_lost(|producer_id| producer_id == 7 && is_open);
-        let group = loading.finish().remove("g");
-        assert_eq!(group.is_some_and(|it| it.in_doubt.has("t", 0)), in_doubt);
-    }
 }

@@ -6,7 +6,6 @@ use protocol::record::BatchBuilder;
 use storage::{AppendError, Logs, Origin};
 use tempfile::TempDir;
 
-use super::super::transactions::Place;
 use super::super::{Target, Transactions};
 use super::*;
 use crate::coordinator::Groups;
@@ -91,11 +90,7 @@ fn nothing_is_written_with_the_same_epoch_before_the_last_end_is_on_disk() {
     run(async {
         let it = &scene.transactions;
         let who = it.init("id", TIMEOUT_MS, None).await.unwrap();
-        it.add("id", who, &[("t".into(), 0)])
-            .unwrap()
-            .durable()
-            .await
-            .unwrap();
+        it.add("id", who, &[("t".into(), 0)]).await.unwrap();
         assert_eq!(scene.write(who, 0, false), Ok(()));
         it.end("id", who, true, 0).await.unwrap();
         assert_eq!(scene.end_offset(), 2);
@@ -126,11 +121,7 @@ fn nothing_is_written_with_the_same_epoch_before_the_last_end_is_on_disk() {
         assert_eq!(scene.write(next, 0, true), Ok(()));
         it.end("id", next, true, 0).await.unwrap();
         // One that waits notices nothing.
-        it.add("id", next, &[("t".into(), 0)])
-            .unwrap()
-            .durable()
-            .await
-            .unwrap();
+        it.add("id", next, &[("t".into(), 0)]).await.unwrap();
         assert_eq!(scene.write(next, 1, false), Ok(()));
     });
 }
@@ -141,11 +132,7 @@ fn an_id_that_could_not_be_written_down_leaves_nothing() {
     run(async {
         let it = &scene.transactions;
         let who = it.init("id", TIMEOUT_MS, None).await.unwrap();
-        it.add("id", who, &[("t".into(), 0)])
-            .unwrap()
-            .durable()
-            .await
-            .unwrap();
+        it.add("id", who, &[("t".into(), 0)]).await.unwrap();
         scene.logs.close().unwrap();
         for nth in 0..3 {
             it.init(&format!("other {nth}"), TIMEOUT_MS, None)
@@ -165,7 +152,7 @@ fn one_bad_partition_does_not_keep_the_others_open() {
         let it = &scene.transactions;
         let who = it.init("id", TIMEOUT_MS, None).await.unwrap();
         let both = [("t".into(), 0), ("t".into(), 1)];
-        it.add("id", who, &both).unwrap().durable().await.unwrap();
+        it.add("id", who, &both).await.unwrap();
         let place = it.find("id").unwrap();
         let prepared = {
             let mut slot = place.lock();
@@ -199,37 +186,5 @@ fn one_bad_partition_does_not_keep_the_others_open() {
         assert_eq!(settle(None), Ok(()));
         assert_eq!(scene.end_offset(), 1);
         assert_eq!(it.describe("id").unwrap().state, State::CompleteCommit);
-    });
-}
-
-/// Its epoch was the last one, so that the coordinator knows its producer as the one before.
-#[test]
-fn a_commit_whose_marker_is_lost_is_found_by_the_id_before() {
-    let scene = Scene::new();
-    run(async {
-        let it = &scene.transactions;
-        let who = it.init("id", TIMEOUT_MS, None).await.unwrap();
-        let place = it.find("id").unwrap();
-        let now = |place: &Place| Transaction::clone(place.lock().transaction.as_ref().unwrap());
-        let last = Identity {
-            epoch: i16::MAX - 1,
-            ..who
-        };
-        let known = Transaction {
-            producer: last,
-            ..now(&place)
-        };
-        place.load(&mut place.lock(), Some(known));
-        assert_eq!(scene.write(last, 0, true), Ok(()));
-        let end = now(&place).end(last, true, TV2, Some(who.id + 1), 1);
-        let Ok(End::Prepared(prepared, next)) = end else {
-            panic!("{end:?}");
-        };
-        assert_eq!((next.id, next.epoch), (who.id + 1, 0));
-        place.load(&mut place.lock(), prepared.complete(1));
-        it.abort_unknown(true);
-        let log = &scene.topics.partition("t", 0).unwrap().log;
-        assert_eq!((log.end_offset(), log.last_stable_offset()), (2, 2));
-        assert_eq!(log.aborted(0, 2), []);
     });
 }

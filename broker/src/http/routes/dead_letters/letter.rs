@@ -3,7 +3,6 @@ use serde::Serialize;
 
 use crate::http::base64;
 use crate::http::reading::Found;
-use crate::projector::{How, Settled};
 
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,11 +25,6 @@ pub(super) struct Letter {
     pub(super) value: Value,
     /// Place of the letter in the topic of dead letters.
     pub(super) dlq_offset: i64,
-    /// How the record was dealt with since.
-    pub(super) settled: Option<How>,
-    /// Id of the record's topic.
-    #[serde(skip)]
-    pub(super) topic_id: String,
 }
 
 /// The record's key.
@@ -81,14 +75,7 @@ impl Letter {
                 value_encoding,
             },
             dlq_offset: found.offset,
-            settled: None,
-            topic_id: header("dlq.topic.id").unwrap_or_default(),
         })
-    }
-
-    /// How the record was dealt with, if it was.
-    pub(super) fn settled_in(&self, settled: &Settled) -> Option<How> {
-        settled.how_of(&self.topic_id, (self.partition?, self.offset?))
     }
 
     /// Bytes of its texts.

@@ -122,7 +122,7 @@ async fn a_letter_tells_its_record_and_how_its_bytes_are_written() {
         json!({
             "id": "my-events-1@0", "reason": "LATE", "message": "no", "topic": "my-events",
             "partition": 1, "offset": 0, "timestamp": 17, "key": null, "key_encoding": null,
-            "value": "/3s=", "value_encoding": "base64", "dlq_offset": 0, "settled": null,
+            "value": "/3s=", "value_encoding": "base64", "dlq_offset": 0,
         })
     );
 }
